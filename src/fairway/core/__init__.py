@@ -1,0 +1,1 @@
+"""The nouns every other layer speaks: events, capabilities, models, objectives, samplers, likelihoods."""

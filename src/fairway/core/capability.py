@@ -1,0 +1,250 @@
+"""What a model can be asked: small abstract classes, each with one or two underscored hooks.
+
+    HasScore(_score)  <  HasEnergy(_log_unnorm)  <  HasLogProb(_log_prob)
+
+On continuous model units a normalised density IS an energy (log Z = 0), and an energy HAS a score (its gradient), so
+the ladder carries the mathematics and each rung derives the hook below it. A velocity gives a density by the
+probability-flow ODE; a denoiser gives a velocity and a score (Tweedie). Hooks work in model units, on one flat batch
+axis; `Model` checks shapes, converts units and decides whether the answer is valid in data units (`supports`).
+
+Shapes: u (B, *U) model units, context (B, ...) embedded, rows a `core.random.Rows` of B rows, results (B,) in nats.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from fairway.core.event import Event
+from fairway.core.ode import grid, integrate_with_ladj
+from fairway.core.random import Rows
+
+
+class Capability(ABC):
+    """A question a model answers; `asks` is how messages and the command line call it."""
+
+    asks: ClassVar[str] = ""
+    hooks: ClassVar[tuple[str, ...]] = ()
+
+
+class HasSample(Capability):
+    """Draws directly, without a sampler."""
+
+    asks, hooks = "sample", ("_sample",)
+
+    @abstractmethod
+    def _sample(self, n: int, context: Tensor | None, rows: Rows) -> Tensor:
+        """(n, *U) draws; all noise from `rows`."""
+
+
+class HasScore(Capability):
+    """Gradient of the log density."""
+
+    asks, hooks = "score", ("_score",)
+
+    @abstractmethod
+    def _score(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, *U): gradient of log p at u."""
+
+
+class HasEnergy(HasScore):
+    """Log density up to a constant; the score is its gradient."""
+
+    asks, hooks = "energy", ("_log_unnorm",)
+
+    @abstractmethod
+    def _log_unnorm(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B,): log p(u) + log Z, the negative energy."""
+
+    def _score(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        keep = torch.is_grad_enabled() and u.requires_grad
+        with torch.enable_grad():
+            point = u if u.requires_grad else u.detach().requires_grad_()
+            (score,) = torch.autograd.grad(self._log_unnorm(point, context).sum(), point, create_graph=keep)
+        return score
+
+
+class HasLogProb(HasEnergy):
+    """A normalised density or probability."""
+
+    asks, hooks = "log_prob", ("_log_prob",)
+
+    @abstractmethod
+    def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B,): log p(u), nats, model units."""
+
+    def _log_unnorm(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        return self._log_prob(u, context)
+
+
+class HasReparameterised(Capability):
+    """Draws that carry the gradient, with their log density in the same pass."""
+
+    asks, hooks = "sample_and_log_prob", ("_rsample_and_log_prob",)
+
+    @abstractmethod
+    def _rsample_and_log_prob(self, n: int, context: Tensor | None, rows: Rows) -> tuple[Tensor, Tensor]:
+        """u (n, *U) and log p(u) (n,), differentiable in the parameters."""
+
+
+class HasBound(Capability):
+    """A lower bound on the log density, as named costs."""
+
+    asks, hooks = "bound", ("_bound_terms",)
+
+    @abstractmethod
+    def _bound_terms(self, u: Tensor, context: Tensor | None, rows: Rows) -> dict[str, Tensor]:
+        """Costs (B,) in nats, whose sum is minus the bound (reconstruction, kl, ...)."""
+
+
+class HasDecoder(Capability):
+    """A map from a latent to an observation."""
+
+    asks, hooks = "decode", ("_decode", "latent_event")
+
+    @property
+    @abstractmethod
+    def latent_event(self) -> Event:
+        """The event of the latent."""
+
+    @abstractmethod
+    def _decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, *Z) -> (B, *U)."""
+
+
+class HasLatent(HasDecoder):
+    """A map from an observation to its latent, too."""
+
+    asks, hooks = "encode", ("_encode",)
+
+    @abstractmethod
+    def _encode(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, *U) -> (B, *Z)."""
+
+
+class HasVelocity(HasLogProb):
+    """A velocity field that carries noise (t = 1) to data (t = 0): du/dt = v(u, t); the density follows by its ODE.
+
+    log p(u) = log N(u(1); 0, I) + integral over t from 0 to 1 of tr(dv/du), numerically (30 Runge-Kutta steps).
+    """
+
+    asks, hooks = "velocity", ("_velocity",)
+    density_steps: ClassVar[int] = 30
+
+    @abstractmethod
+    def _velocity(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, *U): velocity at u (B, *U) and t (B,)."""
+
+    @abstractmethod
+    def _log_prior(self, u: Tensor) -> Tensor:
+        """(B,): log density of the law at t = 1."""
+
+    def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        def field(value: Tensor, t: Tensor) -> Tensor:
+            return self._velocity(value, t.expand(len(value)), context)
+
+        end, ladj = integrate_with_ladj(field, u, grid(0.0, 1.0, self.density_steps, u))
+        return self._log_prior(end) + ladj
+
+
+class HasDenoiser(HasVelocity):
+    """An estimate of the data from its noisy version, E[u0 | ut], at every noise level t."""
+
+    asks, hooks = "denoise", ("_denoise",)
+    schedule: Any  # t -> (alpha, sigma), see models.diffusion.schedule
+
+    @abstractmethod
+    def _denoise(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, *U): E[u0 | ut = u] at t (B,)."""
+
+    @abstractmethod
+    def _score_at(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, *U): gradient of log p_t at u."""
+
+
+class HasFlowMap(Capability):
+    """A jump along the flow from t to s in one evaluation (consistency models, mean flow)."""
+
+    asks, hooks = "jump", ("_jump",)
+
+    @abstractmethod
+    def _jump(self, u: Tensor, t: Tensor, s: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, *U): the point at s on the flow line through u at t."""
+
+
+class HasDiscreteDenoiser(Capability):
+    """Logits of the clean levels from corrupted ones."""
+
+    asks, hooks = "logits", ("_logits",)
+
+    @abstractmethod
+    def _logits(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, *U, levels)."""
+
+
+class HasMarginal(Capability):
+    """The density of any subset of the entries."""
+
+    asks, hooks = "marginal", ("_log_marginal",)
+
+    @abstractmethod
+    def _log_marginal(self, u: Tensor, observed: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B,): log p of the entries where observed (B, *U) is true; the others are ignored."""
+
+
+class HasConditional(HasMarginal):
+    """Exact draws of the missing entries given the observed ones."""
+
+    asks, hooks = "conditional", ("_complete",)
+
+    @abstractmethod
+    def _complete(self, u: Tensor, observed: Tensor, context: Tensor | None, rows: Rows) -> Tensor:
+        """(B, *U): u with the unobserved entries drawn given the observed (one draw per row)."""
+
+
+class HasGibbs(Capability):
+    """Blocks of entries that can be redrawn exactly given the rest."""
+
+    asks, hooks = "gibbs", ("_resample", "blocks")
+
+    @property
+    @abstractmethod
+    def blocks(self) -> int:
+        """Number of blocks."""
+
+    @abstractmethod
+    def _resample(self, u: Tensor, block: int, uniforms: Tensor) -> Tensor:
+        """u with one block redrawn from its conditional, using the uniforms given."""
+
+
+CAPABILITIES: tuple[type[Capability], ...] = (
+    HasSample, HasScore, HasEnergy, HasLogProb, HasReparameterised, HasBound, HasDecoder, HasLatent, HasVelocity,
+    HasDenoiser, HasFlowMap, HasDiscreteDenoiser, HasMarginal, HasConditional, HasGibbs,
+)  # fmt: skip
+
+
+class CapabilityError(TypeError):
+    """The model cannot answer this question (here); the message says what it can."""
+
+
+def refuse_two_answers(cls: type) -> None:
+    """Two unrelated bases that give the same hook would make one win silently; the class must choose.
+
+    Raises:
+        TypeError: names the hook and both bases.
+    """
+    for hook in {hook for capability in CAPABILITIES for hook in capability.hooks}:
+        if hook in cls.__dict__:
+            continue
+        givers = [base for base in cls.__mro__[1:] if hook in base.__dict__ and not _abstract(base, hook)]
+        if givers and any(not issubclass(givers[0], other) for other in givers[1:]):
+            other = next(other for other in givers[1:] if not issubclass(givers[0], other))
+            raise TypeError(
+                f"{cls.__name__} gets {hook} from both {givers[0].__name__} and {other.__name__}; "
+                f"define {hook} in {cls.__name__} and say which"
+            )
+
+
+def _abstract(base: type, hook: str) -> bool:
+    return bool(getattr(base.__dict__[hook], "__isabstractmethod__", False))

@@ -1,0 +1,600 @@
+"""A model is a distribution and what it can be asked.
+
+Public methods are final: they check shapes, accept any leading dims (*L, *E), convert data units to model units and
+back, split into batches, and refuse questions the model cannot answer here. Authors write hooks (see `capability`),
+which see one flat batch axis in model units:
+
+    log_prob(x) = _log_prob(u) + log|det du/dx|,   u = preprocess(x)
+    sample(n)   = preprocess^-1(sampler.run(model, n))
+
+In eval mode (as `fit` returns the model) answers carry a gradient only to an argument that asks for one; in train
+mode they carry it to the parameters too.
+"""
+
+from abc import ABC
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from fairway.core.arrays import as_tensor
+from fairway.core.capability import (
+    CAPABILITIES,
+    Capability,
+    CapabilityError,
+    HasBound,
+    HasConditional,
+    HasDecoder,
+    HasDenoiser,
+    HasEnergy,
+    HasLatent,
+    HasLogProb,
+    HasMarginal,
+    HasReparameterised,
+    HasSample,
+    HasScore,
+    HasVelocity,
+    refuse_two_answers,
+)
+from fairway.core.config import Configurable
+from fairway.core.event import Event
+from fairway.core.objective import Objective, Solver, Stage
+from fairway.core.preprocessing import Preprocessing, context_default, continuous
+from fairway.core.random import Rows, Seed, seed_of
+from fairway.core.sampler import Direct, Draws, Sampler, as_sampler
+
+CHUNK = 8192  # rows per pass when no batch_size is given
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def final(method: F) -> F:
+    """Mark a public method that no subclass may override."""
+    method.__fairway_final__ = True  # type: ignore[attr-defined]
+    return method
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tiny instance of a model, built in milliseconds, that the contract tests run on."""
+
+    event: Event
+    context_event: Event | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class Model(Configurable, nn.Module, ABC):
+    """Base of every model.
+
+    Args:
+        event: what one observation is, in data units.
+        context_event: what one context is, or None.
+
+    Class attributes:
+        accepts: event kinds it takes. accepts_context: context kinds it takes. tiny: cases for the contract.
+        cites: keys of fairway/citations.bib. strokes: network evaluations per sample of a direct draw.
+    """
+
+    role: ClassVar[str] = "model"
+    accepts: ClassVar[tuple[str, ...]] = ("real", "bounded", "positive", "integer", "binary")
+    accepts_context: ClassVar[tuple[str, ...]] = ()
+    cites: ClassVar[tuple[str, ...]] = ()
+    tiny: ClassVar[list[Case]] = []
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in cls.__dict__:
+            if any(getattr(base.__dict__.get(name), "__fairway_final__", False) for base in cls.__mro__[1:]):
+                raise TypeError(f"{cls.__name__} overrides the final method {name}; write the hook _{name} instead")
+        refuse_two_answers(cls)
+
+    def __init__(self, event: Event, context_event: Event | None = None) -> None:
+        super().__init__()
+        self._check_events(event, context_event)
+        self.event, self.context_event = event, context_event
+        self.preprocess = self.preprocessing(event)
+        self.context_preprocess = None if context_event is None else context_default(context_event)
+        self.model_event = self.preprocess.model_event
+        self.register_buffer("_anchor", torch.zeros(()), persistent=False)  # dtype and device of a bare model
+
+    def _check_events(self, event: Event, context_event: Event | None) -> None:
+        if event.kind not in self.accepts:
+            raise ValueError(f"{self.name()} takes events of kind {', '.join(self.accepts)}; got {event.kind!r}")
+        if event.missing and not isinstance(self, HasMarginal):
+            raise ValueError(
+                f"{self.name()} cannot learn from NaN: impute or drop those rows, or use a model that "
+                "marginalises (fairway list --capability marginal)"
+            )
+        if context_event is not None and context_event.kind not in self.accepts_context:
+            takes = f"context of kind {', '.join(self.accepts_context)}" if self.accepts_context else "no context"
+            raise ValueError(f"{self.name()} takes {takes}; got {context_event}")
+
+    # -- what the author chooses --------------------------------------------------------------------------------
+    def default_objective(self) -> Objective | Solver:
+        """How this model learns unless the user says otherwise."""
+        raise TypeError(f"{self.name()} has no default objective; pass objective=... to fit")
+
+    def default_sampler(self) -> Sampler:
+        """How this model is drawn from unless the user says otherwise."""
+        return Direct()
+
+    def stages(self, objective: Objective | Solver | None = None) -> list[Stage]:
+        """The parts of a training run, in order."""
+        return [Stage("fit", self, objective or self.default_objective())]
+
+    def preprocessing(self, event: Event) -> Preprocessing:
+        """The unfitted map from data units to model units."""
+        return continuous(event)
+
+    def _context(self, context: Tensor) -> Tensor:
+        """Embed a context (B, ...) in model units; called once, before the hooks."""
+        return context
+
+    @property
+    def strokes(self) -> float:
+        """Network evaluations per sample of a direct draw."""
+        return 1.0
+
+    @property
+    def likelihood(self) -> str:
+        """The method of this instance's density: exact, numerical, estimate or none."""
+        if isinstance(self, HasVelocity):
+            return "numerical"
+        return "exact" if isinstance(self, HasLogProb) else "estimate" if isinstance(self, HasBound) else "none"
+
+    def summary(self) -> dict[str, float]:
+        """Health numbers of this model for the training log, by name."""
+        return {}
+
+    # -- what it can be asked -----------------------------------------------------------------------------------
+    @final
+    def supports(self, capability: type[Capability], *, units: str = "data") -> bool:
+        """Whether this instance answers the question, in data units (users) or model units (objectives, samplers)."""
+        if capability is HasSample and units == "data":
+            return True
+        score_like = capability in (HasScore, HasEnergy, HasLogProb)
+        if capability is HasScore and (self.model_event.counted or (units == "data" and self.event.counted)):
+            return False
+        if units == "model" or not (score_like or capability is HasBound):
+            return isinstance(self, capability)
+        density = self.preprocess.density
+        if capability is HasBound:
+            return density == "exact" and isinstance(self, HasBound) or density != "none" and isinstance(self, HasLogProb | HasBound)
+        return density == "exact" and isinstance(self, capability)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What this instance answers, in data units."""
+        return frozenset(c.asks for c in CAPABILITIES if self.supports(c))
+
+    def _require(self, capability: type[Capability]) -> None:
+        if self.supports(capability):
+            return
+        why = ""
+        if isinstance(self, capability) and self.preprocess.density == "bound":
+            why = " (the data are counted and dequantised, so the density is a lower bound: ask bound)"
+        elif isinstance(self, capability) and self.event.counted:
+            why = " (counted data have no gradient)"
+        raise CapabilityError(
+            f"{self.name()} on {self.event} does not answer {capability.asks}{why}; "
+            f"it answers: {', '.join(sorted(self.capabilities))}"
+        )
+
+    # -- where and in which precision ---------------------------------------------------------------------------
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters."""
+        return next((p.device for p in self.parameters()), self._anchor.device)  # type: ignore[union-attr,return-value]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating dtype of the parameters."""
+        return next((p.dtype for p in self.parameters() if p.is_floating_point()), self._anchor.dtype)  # type: ignore[union-attr,return-value]
+
+    # -- drawing ------------------------------------------------------------------------------------------------
+    @final
+    def sample(
+        self,
+        n: int,
+        *,
+        context: Any = None,
+        sampler: Any = None,
+        init: Any = None,
+        generator: Seed = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Draw n observations, detached, in data units.
+
+        Args:
+            n: how many (per context).
+            context: one context (*C) or a batch (B, *C).
+            sampler: a sampler, a kernel or a registered name; None for the model's own.
+            init: (n, *E) starting points in data units, for samplers that start somewhere.
+            generator: seed. The draw does not depend on `batch_size`, and n draws are a prefix of n + m.
+
+        Returns:
+            (n, *E), or (B, n, *E) for a batch of contexts.
+        """
+        draws = self.draw(n, context=context, sampler=sampler, init=init, generator=generator, batch_size=batch_size)
+        return draws.samples
+
+    @final
+    @torch.no_grad()
+    def draw(
+        self,
+        n: int,
+        *,
+        context: Any = None,
+        sampler: Any = None,
+        init: Any = None,
+        generator: Seed = None,
+        batch_size: int | None = None,
+        trace: bool = False,
+    ) -> Draws:
+        """`sample` with the sampler's account of itself: cost, acceptance, temperature."""
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"expected n as a positive integer, got {n!r}")
+        chosen = self.default_sampler() if sampler is None else as_sampler(sampler)
+        chosen.check(self)
+        contexts = self._sampling_contexts(context)
+        lead, groups = ((), 1) if contexts is None else ((len(contexts),), len(contexts))
+        if context is not None and self._one_context(context):
+            lead = ()
+        start = None if init is None else self._starts(init, n)
+        total, seed = n * groups, seed_of(generator)
+        size = total if chosen.coupled else batch_size or CHUNK
+        parts = [
+            chosen.run(
+                self,
+                min(size, total - a),
+                context=None if contexts is None else contexts[torch.arange(a, min(a + size, total)) % groups],
+                generator=Rows(seed, min(size, total - a), a, self.dtype, self.device),
+                init=None if start is None else start[torch.arange(a, min(a + size, total)) // groups],
+                trace=trace,
+            )
+            for a in range(0, total, size)
+        ]
+        draws = Draws.concatenate(parts)
+        draws.samples = self._to_data(draws.samples)
+        if lead:  # rows ran as (n, B), so that a longer draw starts with a shorter one
+            draws.samples = draws.samples.unflatten(0, (n, groups)).transpose(0, 1)
+        return draws
+
+    @final
+    def sample_and_log_prob(self, n: int, *, context: Any = None, generator: Seed = None) -> tuple[Tensor, Tensor]:
+        """n draws with their log density (n,), nats, data units, in one pass that carries the gradient.
+
+        Raises:
+            CapabilityError: no reparameterised draw, or the data are counted.
+        """
+        self._require(HasReparameterised)
+        self._require(HasLogProb)
+        contexts = self._sampling_contexts(context)
+        if contexts is not None:
+            contexts = contexts.expand(n, *contexts.shape[1:])
+        rows = Rows(seed_of(generator), n, 0, self.dtype, self.device)
+        u, log_prob = self._rsample_and_log_prob(n, contexts, rows)  # type: ignore[attr-defined]
+        x = self.preprocess.to_data(u)
+        _, ladj = self.preprocess.to_model(x)
+        return x.to(u.dtype), log_prob + ladj
+
+    # -- densities ----------------------------------------------------------------------------------------------
+    @final
+    def log_prob(self, x: Any, context: Any = None, *, batch_size: int | None = None) -> Tensor:
+        """Log density or probability of x (*L, *E): (*L,) nats, data units; draws nothing.
+
+        Raises:
+            CapabilityError: no density here; for dequantised data it says to ask `bound`.
+        """
+        self._require(HasLogProb)
+        return self._over_rows(self._log_prob_rows, x, context, batch_size)
+
+    @final
+    def bound(
+        self, x: Any, context: Any = None, *, samples: int = 1, generator: Seed = None, batch_size: int | None = None
+    ) -> Tensor:
+        """A lower bound on log_prob: (*L,) nats, data units, averaged over `samples` draws of its noise."""
+        self._require(HasBound)
+        seed = seed_of(generator)
+
+        def rows_of(x: Tensor, context: Tensor | None, start: int) -> Tensor:
+            parts = [-sum(self._bound_rows(x, context, start, seed, k).values()) for k in range(samples)]  # type: ignore[misc]
+            return torch.stack(parts).mean(0)  # type: ignore[arg-type]
+
+        return self._over_rows(rows_of, x, context, batch_size)
+
+    @final
+    def bound_terms(self, x: Any, context: Any = None, *, generator: Seed = None, batch_size: int | None = None) -> dict[str, Tensor]:
+        """The named costs (*L,) in nats whose sum is minus one draw of the bound."""
+        self._require(HasBound)
+        seed, names = seed_of(generator), []
+
+        def rows_of(x: Tensor, context: Tensor | None, start: int) -> Tensor:
+            terms = self._bound_rows(x, context, start, seed, 0)
+            names[:] = list(terms)
+            return torch.stack(list(terms.values()), -1)
+
+        values = self._over_rows(rows_of, x, context, batch_size)
+        return {name: values[..., i] for i, name in enumerate(names)}
+
+    @final
+    def energy(self, x: Any, context: Any = None, *, batch_size: int | None = None) -> Tensor:
+        """-log p(x) up to a constant: (*L,) nats, data units."""
+        self._require(HasEnergy)
+        return -self._over_rows(self._log_unnorm_rows, x, context, batch_size)
+
+    @final
+    def score(self, x: Any, context: Any = None, *, batch_size: int | None = None) -> Tensor:
+        """Gradient of log p at x: (*L, *E), per data unit."""
+        self._require(HasScore)
+
+        def rows_of(x: Tensor, context: Tensor | None, start: int) -> Tensor:
+            keep = x.requires_grad
+            with torch.enable_grad():
+                point = x if keep else x.detach().requires_grad_()
+                u, ladj = self._to_model(point)
+                inner = self._score(u, context)  # type: ignore[attr-defined]
+                seeds = [inner.to(u.dtype)] + ([torch.ones_like(ladj)] if ladj.requires_grad else [])
+                outputs = [u] + ([ladj] if ladj.requires_grad else [])
+                (score,) = torch.autograd.grad(outputs, point, seeds, create_graph=keep)
+            return score
+
+        return self._over_rows(rows_of, x, context, batch_size)
+
+    # -- latents ------------------------------------------------------------------------------------------------
+    @final
+    def encode(self, x: Any, context: Any = None, *, batch_size: int | None = None) -> Tensor:
+        """The latent of x: (*L, *E) -> (*L, *Z); counted data are taken at the centre of their cell."""
+        self._require(HasLatent)
+        return self._over_rows(lambda x, c, _: self._encode(self._to_model(x)[0], c), x, context, batch_size)  # type: ignore[attr-defined]
+
+    @final
+    def decode(self, z: Any, context: Any = None, *, batch_size: int | None = None) -> Tensor:
+        """The observation of a latent: (*L, *Z) -> (*L, *E), data units."""
+        self._require(HasDecoder)
+        event: Event = self.latent_event  # type: ignore[attr-defined]
+
+        def rows_of(z: Tensor, context: Tensor | None, start: int) -> Tensor:
+            return self._to_data(self._decode(z.to(self.dtype), context))  # type: ignore[attr-defined]
+
+        return self._over_rows(rows_of, z, context, batch_size, event)
+
+    # -- subsets ------------------------------------------------------------------------------------------------
+    @final
+    def log_marginal(self, x: Any, observed: Any, context: Any = None, *, batch_size: int | None = None) -> Tensor:
+        """Log density of the observed entries alone: (*L,) nats, data units.
+
+        Args:
+            observed: boolean mask (*E) or (*L, *E); the other entries of x are ignored and may be NaN.
+        """
+        self._require(HasMarginal)
+        return self._over_rows(
+            lambda x, c, start: self._log_marginal_rows(x, observed, c, start), x, context, batch_size, missing=True
+        )
+
+    @final
+    def complete(self, x: Any, observed: Any, n: int, *, context: Any = None, generator: Seed = None) -> Tensor:
+        """Draw the unobserved entries given the observed: (B, *E) -> (B, n, *E), data units."""
+        self._require(HasConditional)
+        x = self._checked(x, missing=True)
+        flat = x.reshape(-1, *self.event.shape)  # type: ignore[arg-type]
+        mask = as_tensor(observed, "observed").bool().expand_as(flat)
+        context_rows = self._context_rows(context, (len(flat),))
+        out = []
+        with torch.no_grad():
+            u, _ = self._to_model(torch.where(mask, flat, self._filler(flat)))
+            seed = seed_of(generator)
+            for k in range(n):
+                rows = Rows(seed, len(flat), 0, self.dtype, self.device).spawn(k)
+                out.append(self._to_data(self._complete(u, mask, context_rows, rows)))  # type: ignore[attr-defined]
+        completed = torch.stack(out, 1)
+        return torch.where(mask.unsqueeze(1), flat.unsqueeze(1).to(completed.dtype), completed)
+
+    @final
+    def conditional(self, x: Any, observed: Any, context: Any = None) -> "Conditional":
+        """The law of the unobserved entries given the observed ones of one row x (*E)."""
+        self._require(HasConditional)
+        return Conditional(self, self._checked(x, missing=True), as_tensor(observed, "observed").bool(), context)
+
+    # -- noise levels (model units) -----------------------------------------------------------------------------
+    @final
+    def denoise(self, u: Tensor, t: Tensor | float, context: Any = None) -> Tensor:
+        """E[u0 | ut = u] at noise level t in [0, 1], in MODEL units (an average does not commute with a logit)."""
+        self._require(HasDenoiser)
+        return self._denoise(u, self._level(t, u), self._context_rows(context, (len(u),)))  # type: ignore[attr-defined]
+
+    @final
+    def score_at(self, u: Tensor, t: Tensor | float, context: Any = None) -> Tensor:
+        """Gradient of log p_t at u, noise level t in [0, 1], in MODEL units."""
+        self._require(HasDenoiser)
+        return self._score_at(u, self._level(t, u), self._context_rows(context, (len(u),)))  # type: ignore[attr-defined]
+
+    # -- fit, save, load (the named exceptions to the layers: they reach upward, lazily) ----------------------------
+    @final
+    def fit(self, x: Any, **options: Any) -> "Model":
+        """Train this instance on x; options as in `fairway.fit`. Returns itself, in eval mode."""
+        from fairway.training.fit import fit
+
+        return fit(self, x, **options)
+
+    @final
+    def save(self, folder: Any) -> None:
+        """Write config.json and weights.safetensors to a run folder."""
+        from fairway.training.run_folder import save
+
+        save(self, folder)
+
+    @classmethod
+    @final
+    def load(cls, folder: Any, **external: Any) -> "Model":
+        """Read a run folder written by `save` or `fit(out=...)`; your own modules by keyword."""
+        from fairway.training.run_folder import load
+
+        return load(folder, **external)
+
+    # -- the common path of every question ----------------------------------------------------------------------
+    def embed(self, context: Tensor | None) -> Tensor | None:
+        """A context in model units, embedded once for the hooks (None stays None)."""
+        return None if context is None else self._context(context)
+
+    def use_preprocessing(self, preprocess: Preprocessing) -> None:
+        """Replace the preprocessing by one that leads to the same model units.
+
+        Raises:
+            ValueError: it leads elsewhere.
+        """
+        out = preprocess.model_event
+        if out.shape != self.model_event.shape or out.counted != self.model_event.counted:
+            raise ValueError(f"{self.name()} was built for {self.model_event}; this preprocessing leads to {out}")
+        self.preprocess = preprocess
+
+    def _checked(self, x: Any, event: Event | None = None, missing: bool = False) -> Tensor:
+        event = event or self.event
+        x = as_tensor(x)
+        if missing and event.counted and x.is_floating_point():
+            x = torch.nan_to_num(x, nan=float(event.offset))
+        x = event.check(x).to(self.device)
+        if not event.counted and not x.is_floating_point():
+            x = x.to(torch.get_default_dtype())
+        if not missing and not event.missing and x.is_floating_point() and bool(torch.isnan(x).any()):
+            raise ValueError(f"expected x without NaN, got one at index {torch.isnan(x).nonzero()[0].tolist()}")
+        return x
+
+    def _over_rows(
+        self,
+        hook: Callable[[Tensor, Tensor | None, int], Tensor],
+        x: Any,
+        context: Any,
+        batch_size: int | None,
+        event: Event | None = None,
+        missing: bool = False,
+    ) -> Tensor:
+        """Check, flatten leading dims, embed the context, run the hook in batches, restore leading dims."""
+        x = self._checked(x, event, missing)
+        shape = (event or self.event).shape
+        lead = x.shape[: x.ndim - len(shape)]
+        flat = x.reshape(-1, *x.shape[len(lead) :])
+        wanted = x.requires_grad or (isinstance(context, Tensor) and context.requires_grad)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and (wanted or self.training)):
+            rows = self._context_rows(context, tuple(lead))
+            size = batch_size or max(len(flat), 1) if wanted or self.training else batch_size or CHUNK
+            parts = [
+                hook(flat[a : a + size], None if rows is None else rows[a : a + size], a) for a in range(0, len(flat), size)
+            ]
+        out = torch.cat(parts) if len(parts) != 1 else parts[0]
+        return out.reshape(*lead, *out.shape[1:])
+
+    def _context_rows(self, context: Any, lead: tuple[int, ...]) -> Tensor | None:
+        """Embedded context, one row for each of the flattened leading dims (context leads are a prefix of x's)."""
+        if self.context_event is None or context is None:
+            if context is not None:
+                raise ValueError(f"{self.name()} was built without context_event; got a context")
+            if self.context_event is not None:
+                raise ValueError(f"{self.name()} is conditional on {self.context_event}: pass context=...")
+            return None
+        c = self.context_event.check(context, "context").to(self.device)
+        own = c.shape[: c.ndim - len(self.context_event.shape)]
+        if tuple(own) != lead[: len(own)]:
+            raise ValueError(f"expected context with leading dims a prefix of {lead}, got {tuple(own)}")
+        rest = lead[len(own) :]
+        embedded = self._embed_rows(c.reshape(-1, *c.shape[len(own) :]))
+        repeats = torch.Size(rest).numel()
+        return embedded.repeat_interleave(repeats, 0) if repeats != 1 else embedded
+
+    def _embed_rows(self, c: Tensor) -> Tensor:
+        u, _ = self.context_preprocess.to_model(c)  # type: ignore[union-attr]
+        return self._context(u.to(self.dtype))
+
+    def _one_context(self, context: Any) -> bool:
+        return as_tensor(context, "context").ndim == len(self.context_event.shape)  # type: ignore[union-attr]
+
+    def _sampling_contexts(self, context: Any) -> Tensor | None:
+        """(B, ...) embedded contexts for sampling, or None."""
+        if context is None or self.context_event is None:
+            return self._context_rows(context, ())
+        c = as_tensor(context, "context")
+        c = c.unsqueeze(0) if c.ndim == len(self.context_event.shape) else c
+        return self._context_rows(c, tuple(c.shape[:1]))
+
+    def _to_model(self, x: Tensor, rows: Rows | None = None) -> tuple[Tensor, Tensor]:
+        u, ladj = self.preprocess.to_model(x, rows)
+        return (u if self.model_event.counted else u.to(self.dtype)), ladj
+
+    def _to_data(self, u: Tensor) -> Tensor:
+        """(n, *U) -> (n, *E) in the dtype of the event: bytes where 256 levels suffice, int64, or the model's float."""
+        x = self.preprocess.to_data(u)
+        if not self.event.counted:
+            return x.to(self.dtype)
+        low, high = self.event.offset, self.event.offset + (self.event.levels or 2**31) - 1
+        return x.round().to(torch.uint8 if self.event.kind == "integer" and low >= 0 and high <= 255 else torch.int64)
+
+    def _log_prob_rows(self, x: Tensor, context: Tensor | None, start: int) -> Tensor:
+        u, ladj = self._to_model(x)
+        if self.event.missing and x.is_floating_point() and bool(torch.isnan(x).any()):
+            return self._log_marginal_rows(x, ~torch.isnan(x), context, 0)
+        return self._log_prob(u, context) + ladj  # type: ignore[attr-defined,no-any-return]
+
+    def _log_unnorm_rows(self, x: Tensor, context: Tensor | None, start: int) -> Tensor:
+        u, ladj = self._to_model(x)
+        return self._log_unnorm(u, context) + ladj  # type: ignore[attr-defined,no-any-return]
+
+    def _bound_rows(self, x: Tensor, context: Tensor | None, start: int, seed: int, draw: int) -> dict[str, Tensor]:
+        """Costs in nats, data units; the log-determinant of the units is a term of its own where it is not zero."""
+        rows = Rows(seed, len(x), start, self.dtype, self.device).spawn(draw)
+        u, ladj = self._to_model(x, rows.spawn(0) if self.preprocess.random else None)
+        if isinstance(self, HasBound):
+            return {**self._bound_terms(u, context, rows), "units": -ladj}
+        return {"log_prob": -self._log_prob(u, context), "units": -ladj}  # type: ignore[attr-defined]
+
+    def _log_marginal_rows(self, x: Tensor, observed: Any, context: Tensor | None, start: int) -> Tensor:
+        mask = as_tensor(observed, "observed").bool().to(x.device)
+        mask = mask.expand_as(x) if mask.ndim == len(self.event.shape) else mask[start : start + len(x)]
+        filler = self._filler(x)
+        u, ladj = self._to_model(torch.where(mask, x, filler))
+        _, neutral = self._to_model(filler)
+        entries = self._entry_ladj(torch.where(mask, x, filler), mask) if mask.shape[1:].numel() > 1 else ladj
+        del neutral
+        return self._log_marginal(u, mask, context) + entries  # type: ignore[attr-defined,no-any-return]
+
+    def _filler(self, x: Tensor) -> Tensor:
+        """Some valid value in data units for entries that are ignored."""
+        return self.preprocess.to_data(torch.zeros_like(x, dtype=torch.float64)).to(x.dtype)
+
+    def _entry_ladj(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The units' log-determinant of the observed entries alone (every map here acts entry by entry)."""
+        with torch.enable_grad():
+            point = x.detach().double().requires_grad_()
+            u, _ = self.preprocess.to_model(point)
+            (slope,) = torch.autograd.grad(u.sum(), point)
+        return torch.where(mask, slope.abs().log(), 0.0).flatten(1).sum(1)
+
+    def _level(self, t: Tensor | float, u: Tensor) -> Tensor:
+        level = torch.as_tensor(t, device=u.device)
+        if not level.is_floating_point():
+            raise ValueError(f"expected a noise level t in [0, 1] as a float, got {level.dtype}")
+        if bool((level < 0).any()) or bool((level > 1).any()):
+            raise ValueError(f"expected noise levels in [0, 1], got {float(level.min())} to {float(level.max())}")
+        return level.to(u.dtype).expand(len(u))
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """The law of the unobserved entries of one row given the observed ones."""
+
+    model: Model
+    x: Tensor
+    observed: Tensor
+    context: Any = None
+
+    def sample(self, n: int, *, generator: Seed = None) -> Tensor:
+        """(n, *E): completed rows."""
+        row = self.x.unsqueeze(0)
+        context = None if self.context is None else as_tensor(self.context, "context").unsqueeze(0)
+        return self.model.complete(row, self.observed, n, context=context, generator=generator)[0]
+
+    def log_prob(self, x: Any) -> Tensor:
+        """log p(unobserved | observed) of rows (*L, *E), whose observed entries are replaced by the given ones."""
+        x = torch.where(self.observed, self.x.to(as_tensor(x).dtype), as_tensor(x))
+        joint = self.model.log_prob(x, self.context)
+        return joint - self.model.log_marginal(self.x, self.observed, self.context)

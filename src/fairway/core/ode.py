@@ -1,0 +1,106 @@
+"""Ordinary differential equations du/dt = f(u, t) on a fixed grid, and the density they carry.
+
+    classical Runge-Kutta:  u(t + h) = u + h (k1 + 2 k2 + 2 k3 + k4) / 6,   error O(h^4) over a fixed interval
+    Heun:                   u(t + h) = u + h (k1 + k2) / 2,                 error O(h^2)
+    continuous change of variables (Chen et al. 2018, Neural ODE, eq. 8):  d log p(u(t)) / dt = -tr(df/du)
+
+A fixed grid keeps rows independent of their neighbours in the batch: the same seed gives the same sample whatever
+the batch size. The trace is exact while D <= 16 (one vector-Jacobian product per dimension) and Hutchinson's
+estimate above, with probes from a fixed seed, so that a density is a function of its argument alone.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from fairway.core.random import Rows
+
+Field = Callable[[Tensor, Tensor], Tensor]  # (u (B, ...), t scalar) -> (B, ...)
+EXACT_TRACE = 16
+METHODS = {"euler": 1, "heun": 2, "rk4": 4}  # evaluations per step
+
+
+def integrate(field: Field, u: Tensor, times: Tensor, method: str = "rk4") -> Tensor:
+    """u at times[-1], starting from u at times[0]; one step per grid interval.
+
+    Args:
+        field: du/dt as a function of (u, t).
+        u: (B, ...) start.
+        times: (steps + 1,) grid, increasing or decreasing.
+        method: euler, heun or rk4.
+
+    Raises:
+        ValueError: unknown method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"expected a method among {', '.join(METHODS)}, got {method!r}")
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        u = _step(field, u, t, s - t, method)
+    return u
+
+
+def _step(field: Field, u: Tensor, t: Tensor, h: Tensor, method: str) -> Tensor:
+    k1 = field(u, t)
+    if method == "euler":
+        return u + h * k1
+    if method == "heun":
+        return u + h / 2 * (k1 + field(u + h * k1, t + h))
+    k2 = field(u + h / 2 * k1, t + h / 2)
+    k3 = field(u + h / 2 * k2, t + h / 2)
+    k4 = field(u + h * k3, t + h)
+    return u + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+def integrate_with_ladj(field: Field, u: Tensor, times: Tensor, probes: int = 1, method: str = "rk4") -> tuple[Tensor, Tensor]:
+    """Like `integrate`, with the integral of the trace: returns (u at the end, ladj (B,)), log p0(u0) = log p1(u1) + ladj.
+
+    Args:
+        probes: Hutchinson probes (Rademacher, fixed seed) used when an observation has more than 16 entries.
+    """
+    shape, dims = u.shape, u[0].numel()
+    probe = _probes(len(u), dims, probes, u) if dims > EXACT_TRACE else None
+
+    def augmented(state: Tensor, t: Tensor) -> Tensor:
+        value = state[:, :dims].reshape(shape)
+        velocity, trace = _field_and_trace(field, value, t, probe)
+        return torch.cat([velocity.reshape(len(state), dims), trace.unsqueeze(1)], 1)
+
+    start = torch.cat([u.reshape(len(u), dims), u.new_zeros(len(u), 1)], 1)
+    end = integrate(augmented, start, times, method)
+    return end[:, :dims].reshape(shape), end[:, dims]
+
+
+def _probes(rows: int, dims: int, probes: int, like: Tensor) -> Tensor:
+    """(probes, 1, dims) signs, the same for every row: a log density must not depend on the row's neighbours."""
+    signs = Rows(seed=0, n=probes, dtype=like.dtype, device=like.device).uniform(1, dims)
+    return (signs < 0.5).to(like.dtype) * 2 - 1
+
+
+def _field_and_trace(field: Field, u: Tensor, t: Tensor, probe: Tensor | None) -> tuple[Tensor, Tensor]:
+    """f(u, t) and tr(df/du) per row; keeps the graph when gradients are on outside."""
+    keep = torch.is_grad_enabled()
+    with torch.enable_grad():
+        point = u if u.requires_grad else u.detach().requires_grad_()
+        velocity = field(point, t)
+        flat = velocity.reshape(len(u), -1)
+        basis = torch.eye(flat.shape[1], dtype=u.dtype, device=u.device).unsqueeze(1) if probe is None else probe
+        trace = torch.stack([_quadratic(flat, point, v, keep) for v in basis])
+    trace = trace.sum(0) if probe is None else trace.mean(0)
+    return (velocity, trace) if keep else (velocity.detach(), trace.detach())
+
+
+def _quadratic(flat: Tensor, point: Tensor, v: Tensor, keep: bool) -> Tensor:
+    """v' (df/du) v per row, by one vector-Jacobian product."""
+    if not flat.requires_grad:
+        return flat.new_zeros(len(flat))
+    (vjp,) = torch.autograd.grad(flat, point, v.expand_as(flat), create_graph=keep, retain_graph=True, allow_unused=True)
+    return flat.new_zeros(len(flat)) if vjp is None else (vjp.reshape(len(flat), -1) * v).sum(1)
+
+
+def grid(start: float, end: float, steps: int, like: Tensor) -> Tensor:
+    """(steps + 1,) equidistant times in the dtype and on the device of `like`."""
+    return torch.linspace(start, end, steps + 1, dtype=like.dtype, device=like.device)
+
+
+__all__: Sequence[str] = ("EXACT_TRACE", "METHODS", "grid", "integrate", "integrate_with_ladj")

@@ -1,0 +1,117 @@
+"""Seeds that do not care how the rows are batched.
+
+All noise is drawn in fixed blocks of 64 rows; block b of seed s has a generator of its own, seeded by a hash of (s, b):
+
+    noise[64 b : 64 (b + 1)] = normal(generator(hash(s, b)))
+
+so a draw of n rows is a prefix of a draw of n + m rows, does not depend on `batch_size`, and is the same on every
+device (noise is always drawn on the CPU). Nothing here reads or moves the global generator; `seeded` forks it for
+code that cannot be told otherwise (layer initialisation, dropout).
+
+>>> import torch
+>>> torch.equal(Rows(seed=0, n=10).normal(3), Rows(seed=0, n=200).normal(3)[:10])
+True
+>>> torch.equal(Rows(seed=0, n=20, start=90).uniform(), Rows(seed=0, n=200).uniform()[90:110])
+True
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+BLOCK = 64
+Seed = int | torch.Generator | None
+_MASK = (1 << 64) - 1
+
+
+def seed_of(generator: Seed) -> int:
+    """An integer seed from a seed, a generator (advanced by one draw) or None (fresh entropy).
+
+    Raises:
+        TypeError: anything else.
+    """
+    if generator is None:
+        return secrets.randbits(63)
+    if isinstance(generator, torch.Generator):
+        return int(torch.randint(0, 2**62, (), generator=generator, device=generator.device))
+    if isinstance(generator, int) and not isinstance(generator, bool):
+        return generator
+    raise TypeError(f"expected generator as a torch.Generator, an int seed or None, got {type(generator).__name__}")
+
+
+def mix(*numbers: int) -> int:
+    """A 63-bit hash of integers (the finaliser of splitmix64, chained): nearby seeds give unrelated streams."""
+    state = 0x9E3779B97F4A7C15
+    for number in numbers:
+        state = (state ^ (number & _MASK)) * 0xBF58476D1CE4E5B9 & _MASK
+        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & _MASK
+        state ^= state >> 31
+    return state >> 1
+
+
+def generator_for(*numbers: int) -> torch.Generator:
+    """A CPU generator seeded by the hash of the numbers."""
+    return torch.Generator().manual_seed(mix(*numbers))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Fork torch's global generator, seed it, and give it back untouched."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+class Rows:
+    """Noise for rows start, ..., start + n - 1 of a draw, in seeded blocks.
+
+    Args:
+        seed: the seed of the whole draw.
+        n: number of rows here.
+        start: the global index of the first row.
+        dtype, device: of the noise returned.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        n: int,
+        start: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.seed, self.n, self.start, self.dtype, self.device = seed, n, start, dtype, torch.device(device)
+        self._generators: list[torch.Generator] | None = None
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal noise (n, *shape)."""
+        return self._draw(torch.randn, shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform noise in [0, 1), (n, *shape)."""
+        return self._draw(torch.rand, shape)
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Integers 0, ..., high - 1, (n, *shape), int64."""
+        uniform = self._draw(torch.rand, shape, torch.float64)
+        return (uniform * high).long().clamp_(max=high - 1)
+
+    def spawn(self, *keys: int) -> "Rows":
+        """An unrelated stream for the same rows (a second source of noise, a later step)."""
+        return Rows(mix(self.seed, *keys), self.n, self.start, self.dtype, self.device)
+
+    def shared(self, *keys: int) -> torch.Generator:
+        """One generator for what couples the rows (a permutation, a resampling); depends on the seed alone."""
+        return generator_for(self.seed, -1, *keys)
+
+    def _draw(self, law: Callable[..., Tensor], shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
+        if self._generators is None:
+            first, last = self.start // BLOCK, max(self.start + self.n - 1, self.start) // BLOCK
+            self._generators = [generator_for(self.seed, block) for block in range(first, last + 1)]
+        dtype = dtype or self.dtype
+        blocks = [law(BLOCK, *shape, generator=g, dtype=dtype) for g in self._generators]
+        skip = self.start % BLOCK
+        return (torch.cat(blocks) if len(blocks) > 1 else blocks[0])[skip : skip + self.n].to(self.device)

@@ -1,0 +1,130 @@
+"""How a model is drawn from: a sampler turns capabilities into draws, in model units.
+
+A sampler `requires` capabilities of the model (a score, a velocity) and knows nothing else of it, so that any sampler
+draws from any model that answers its questions. `Draws` is the one result: samples with what the run cost and what it
+says of itself. "Strokes" are network evaluations per sample: the golf score.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from fairway.core.capability import Capability, CapabilityError, HasSample
+from fairway.core.config import Configurable, lookup
+from fairway.core.random import Rows
+
+
+@dataclass
+class Draws:
+    """Samples and the run's own account.
+
+    Args:
+        samples: (n, *U) in model units ((n, *E) in data units once a model hands them out).
+        evaluations: network evaluations per sample, forward passes and gradients each counted once.
+        log_weights: (n,) importance weights, where the sampler makes them.
+        log_z: estimate of log Z, where the sampler makes one.
+        acceptance: mean acceptance rate of a Metropolis step.
+        effective_temperature: of a Langevin kernel; 1 draws from the model itself.
+        trace: (steps, n, *U) states, when asked for.
+        info: anything else, by name.
+    """
+
+    samples: Tensor
+    evaluations: float = 1.0
+    log_weights: Tensor | None = None
+    log_z: float | None = None
+    acceptance: float | None = None
+    effective_temperature: float | None = None
+    trace: Tensor | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Draws"]) -> "Draws":
+        """Rows of several runs of the same sampler as one."""
+        if len(parts) == 1:
+            return parts[0]
+        weights = [p.log_weights for p in parts if p.log_weights is not None]
+        traces = [p.trace for p in parts if p.trace is not None]
+        sizes = [len(p.samples) for p in parts]
+        accepted = [p.acceptance * n for p, n in zip(parts, sizes, strict=True) if p.acceptance is not None]
+        return cls(
+            torch.cat([p.samples for p in parts]),
+            evaluations=sum(p.evaluations * n for p, n in zip(parts, sizes, strict=True)) / sum(sizes),
+            log_weights=torch.cat(weights) if weights else None,
+            acceptance=sum(accepted) / sum(sizes) if accepted else None,
+            effective_temperature=parts[0].effective_temperature,
+            trace=torch.cat(traces, 1) if traces else None,
+            info=parts[0].info,
+        )
+
+
+class Sampler(Configurable, ABC):
+    """Draws from a model that has what it requires."""
+
+    role: ClassVar[str] = "sampler"
+    requires: ClassVar[tuple[type[Capability], ...]] = (HasSample,)
+    coupled: ClassVar[bool] = False  # chains depend on one another: never split into batches
+
+    @abstractmethod
+    def run(
+        self,
+        model: Any,
+        n: int,
+        *,
+        context: Tensor | None,
+        generator: Rows,
+        init: Tensor | None = None,
+        trace: bool = False,
+    ) -> Draws:
+        """n draws in model units; context (n, ...) embedded; init (n, *U) starting points."""
+
+    def check(self, model: Any) -> None:
+        """Whether the model answers what this sampler asks.
+
+        Raises:
+            CapabilityError: names what is missing.
+        """
+        for capability in self.requires:
+            if not model.supports(capability, units="model"):
+                raise CapabilityError(
+                    f"the sampler {self.name()} needs a model that answers {capability.asks!r}; "
+                    f"{model.name()} answers: {', '.join(sorted(model.capabilities))}"
+                )
+
+
+class Direct(Sampler):
+    """The model's own draw, `_sample`: ancestral, or one pass of a generator."""
+
+    def run(
+        self,
+        model: Any,
+        n: int,
+        *,
+        context: Tensor | None,
+        generator: Rows,
+        init: Tensor | None = None,
+        trace: bool = False,
+    ) -> Draws:
+        if init is not None:
+            raise ValueError(f"{model.name()} draws directly: expected no init; use an MCMC sampler to start from points")
+        return Draws(model._sample(n, context, generator), evaluations=float(model.strokes))
+
+
+def as_sampler(sampler: Any) -> Sampler:
+    """A sampler from a sampler, a registered name, or a kernel (wrapped by its own `as_sampler`).
+
+    Raises:
+        TypeError: none of these.
+    """
+    if isinstance(sampler, str):
+        sampler = lookup("sampler", sampler)()
+    if isinstance(sampler, Sampler):
+        return sampler
+    if hasattr(sampler, "as_sampler"):
+        wrapped: Sampler = sampler.as_sampler()
+        return wrapped
+    raise TypeError(f"expected a sampler, a kernel or a registered name, got {type(sampler).__name__}")
