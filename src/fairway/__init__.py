@@ -22,7 +22,18 @@ _LAZY = {
     "Loss": "fairway.core.objective:Loss",
     "Phase": "fairway.core.objective:Phase",
 }
-_SUBPACKAGES = ("applications", "core", "data", "metrics", "networks", "objectives", "report", "samplers", "testing", "training")
+_SUBPACKAGES = (
+    "applications",
+    "core",
+    "data",
+    "metrics",
+    "networks",
+    "objectives",
+    "report",
+    "samplers",
+    "testing",
+    "training",
+)
 
 __all__ = ["__version__", *_LAZY]
 

@@ -202,7 +202,9 @@ class Event:
         smallest, largest = _range(value)
         if x.is_floating_point() and not bool((value == value.round()).all()):
             raise ValueError(f"expected whole numbers for {what} ({self.kind}), got fractions")
-        if (self.low is not None or self.kind != "integer") and (smallest < low or (high is not None and largest > high)):
+        if (self.low is not None or self.kind != "integer") and (
+            smallest < low or (high is not None and largest > high)
+        ):
             raise ValueError(f"expected {what} in {low}..{high} ({self.kind}), got values in {smallest}..{largest}")
 
     def _refuse_nonfinite(self, x: Tensor, what: str) -> None:

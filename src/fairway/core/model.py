@@ -160,7 +160,12 @@ class Model(Configurable, nn.Module, ABC):
             return isinstance(self, capability)
         density = self.preprocess.density
         if capability is HasBound:
-            return density == "exact" and isinstance(self, HasBound) or density != "none" and isinstance(self, HasLogProb | HasBound)
+            return (
+                (density == "exact"
+                and isinstance(self, HasBound))
+                or (density != "none"
+                and isinstance(self, HasLogProb | HasBound))
+            )
         return density == "exact" and isinstance(self, capability)
 
     @property
@@ -305,7 +310,9 @@ class Model(Configurable, nn.Module, ABC):
         return self._over_rows(rows_of, x, context, batch_size)
 
     @final
-    def bound_terms(self, x: Any, context: Any = None, *, generator: Seed = None, batch_size: int | None = None) -> dict[str, Tensor]:
+    def bound_terms(
+        self, x: Any, context: Any = None, *, generator: Seed = None, batch_size: int | None = None
+    ) -> dict[str, Tensor]:
         """The named costs (*L,) in nats whose sum is minus one draw of the bound."""
         self._require(HasBound)
         seed, names = seed_of(generator), []
@@ -480,7 +487,8 @@ class Model(Configurable, nn.Module, ABC):
             rows = self._context_rows(context, tuple(lead))
             size = batch_size or max(len(flat), 1) if wanted or self.training else batch_size or CHUNK
             parts = [
-                hook(flat[a : a + size], None if rows is None else rows[a : a + size], a) for a in range(0, len(flat), size)
+                hook(flat[a : a + size], None if rows is None else rows[a : a + size], a)
+                for a in range(0, len(flat), size)
             ]
         out = torch.cat(parts) if len(parts) != 1 else parts[0]
         return out.reshape(*lead, *out.shape[1:])

@@ -53,7 +53,9 @@ def categorical_log_prob(level: Tensor, logits: Tensor) -> Tensor:
     return logits.gather(-1, level.long().unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
 
 
-def logistic_interval(centre: Tensor, mean: Tensor, log_scale: Tensor, half: float, first: Tensor, last: Tensor) -> Tensor:
+def logistic_interval(
+    centre: Tensor, mean: Tensor, log_scale: Tensor, half: float, first: Tensor, last: Tensor
+) -> Tensor:
     """Log probability that a logistic variable falls within `half` of `centre`, nats, entrywise.
 
     The first and last intervals (boolean masks) run to minus and plus infinity, so that the levels sum to one.

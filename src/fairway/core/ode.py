@@ -52,7 +52,9 @@ def _step(field: Field, u: Tensor, t: Tensor, h: Tensor, method: str) -> Tensor:
     return u + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
 
-def integrate_with_ladj(field: Field, u: Tensor, times: Tensor, probes: int = 1, method: str = "rk4") -> tuple[Tensor, Tensor]:
+def integrate_with_ladj(
+    field: Field, u: Tensor, times: Tensor, probes: int = 1, method: str = "rk4"
+) -> tuple[Tensor, Tensor]:
     """Like `integrate`, with the integral of the trace: returns (u at the end, ladj (B,)), log p0(u0) = log p1(u1) + ladj.
 
     Args:
@@ -94,7 +96,9 @@ def _quadratic(flat: Tensor, point: Tensor, v: Tensor, keep: bool) -> Tensor:
     """v' (df/du) v per row, by one vector-Jacobian product."""
     if not flat.requires_grad:
         return flat.new_zeros(len(flat))
-    (vjp,) = torch.autograd.grad(flat, point, v.expand_as(flat), create_graph=keep, retain_graph=True, allow_unused=True)
+    (vjp,) = torch.autograd.grad(
+        flat, point, v.expand_as(flat), create_graph=keep, retain_graph=True, allow_unused=True
+    )
     return flat.new_zeros(len(flat)) if vjp is None else (vjp.reshape(len(flat), -1) * v).sum(1)
 
 

@@ -110,7 +110,9 @@ class Direct(Sampler):
         trace: bool = False,
     ) -> Draws:
         if init is not None:
-            raise ValueError(f"{model.name()} draws directly: expected no init; use an MCMC sampler to start from points")
+            raise ValueError(
+                f"{model.name()} draws directly: expected no init; use an MCMC sampler to start from points"
+            )
         return Draws(model._sample(n, context, generator), evaluations=float(model.strokes))
 
 

@@ -15,7 +15,7 @@ keeps, and `load(source, **options)` with that record's entries gives the same b
 
 import hashlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -23,16 +23,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from fairway.core.arrays import as_tensor
 from fairway.core.event import Event
-from fairway.data.files import column_indices, read_file, split_key
+from fairway.data.files import Columns, column_indices, read_file, split_key
 from fairway.data.image_folder import read_image_folder
 from fairway.data.registry import datasets
 from fairway.data.split import split_rows
-
-Columns = Sequence[str | int]
 
 
 def protocol_of(event: Event) -> str:
@@ -101,9 +100,8 @@ class Dataset:
         """SHA-256 (hex) over dtype, shape and bytes of x and of the labels."""
         seen = hashlib.sha256()
         for part in (self.x,) if self.labels is None else (self.x, self.labels):
-            array = part.detach().cpu().contiguous()
-            seen.update(f"{array.dtype}{tuple(array.shape)}".encode())
-            seen.update(array.numpy().data)
+            seen.update(f"{part.dtype}{tuple(part.shape)}".encode())
+            seen.update(part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         return seen.hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -162,7 +160,7 @@ class Dataset:
 
         return self._with_parts(under)
 
-    def _with_parts(self, change: Any) -> "Dataset":
+    def _with_parts(self, change: "Callable[[Dataset], Dataset]") -> "Dataset":
         """Apply a change to the data and to its official splits alike."""
         parts = {name: getattr(self, name) for name in ("validation", "test")}
         return replace(change(self), **{name: part and change(part) for name, part in parts.items()})
@@ -246,7 +244,9 @@ def _from_path(source: str, protocol: str | None, columns: Columns | None, event
     path, _ = split_key(source)
     if not path.exists():
         raise FileNotFoundError(_not_found(source, path))
-    options = {key: value for key, value in {"protocol": protocol, "columns": columns and list(columns)}.items() if value}
+    options = {
+        key: value for key, value in {"protocol": protocol, "columns": columns and list(columns)}.items() if value
+    }
     known = {"name": path.resolve().name, "source": source, "protocol": protocol or "", "options": options}
     if not path.is_dir():
         x, names = read_file(source, columns)

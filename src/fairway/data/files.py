@@ -9,7 +9,7 @@ import csv
 import gzip
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from fairway.core.arrays import as_tensor
 from fairway.core.registry import did_you_mean
 from fairway.data.optional import need
 
+Columns = Sequence[str | int]
 Names = tuple[str, ...] | None
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-BROKEN = (EOFError, OSError, zlib.error, zipfile.BadZipFile)
+BROKEN = (EOFError, OSError, MemoryError, RuntimeError, zlib.error, zipfile.BadZipFile)
 
 
 def split_key(source: str | PathLike[str]) -> tuple[Path, str | None]:
@@ -39,7 +40,7 @@ def split_key(source: str | PathLike[str]) -> tuple[Path, str | None]:
     return Path(text).expanduser(), None
 
 
-def read_file(source: str | PathLike[str], columns: Sequence[str | int] | None = None) -> tuple[Tensor, Names]:
+def read_file(source: str | PathLike[str], columns: Columns | None = None) -> tuple[Tensor, Names]:
     """Read one array or table.
 
     Args:
@@ -63,12 +64,10 @@ def read_file(source: str | PathLike[str], columns: Sequence[str | int] | None =
         raise ValueError(f"expected a file among {', '.join(READERS)}, got {path.name!r}; {hint}")
     if path.stat().st_size == 0:
         raise ValueError(f"expected data in {path}, got an empty file; write it again")
-    if kind == ".npz":
-        return _shaped(_read_npz(path, key), None, columns, path)
-    return READERS[kind](path, columns)
+    return READERS[kind](path, columns) if key is None else _read_npz(path, columns, key)
 
 
-def column_indices(columns: Sequence[str | int], names: Names, count: int) -> list[int]:
+def column_indices(columns: Columns, names: Names, count: int) -> list[int]:
     """Numbers of the chosen columns.
 
     Raises:
@@ -94,7 +93,7 @@ def _column_index(column: str | int, names: Names, count: int) -> int:
     return names.index(column)
 
 
-def _shaped(array: np.ndarray, names: Names, columns: Sequence[str | int] | None, path: Path) -> tuple[Tensor, Names]:
+def _shaped(array: np.ndarray, names: Names, columns: Columns | None, path: Path) -> tuple[Tensor, Names]:
     """A numeric array with a batch axis, in the machine's byte order, its columns chosen."""
     if array.dtype.hasobject:
         raise ValueError(_pickled(path))
@@ -118,32 +117,28 @@ def _broken(path: Path, error: Exception) -> str:
     return f"expected a whole {''.join(path.suffixes)} file, got a truncated or damaged {path} ({error}); copy it again"
 
 
-def _read_npy(path: Path, columns: Sequence[str | int] | None) -> tuple[Tensor, Names]:
+def _read_npy(path: Path, columns: Columns | None) -> tuple[Tensor, Names]:
     with path.open("rb") as file:
         return _shaped(_parse_npy(file, path), None, columns, path)
 
 
 def _parse_npy(file: Any, path: Path) -> np.ndarray:
     """One array from an open .npy stream; the magic bytes tell a pickle from a damaged file."""
+    if file.peek(1)[:1] == b"\x80":
+        raise ValueError(_pickled(path))
     try:
         return np.lib.format.read_array(file, allow_pickle=False)
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise ValueError(_pickled(path)) from None
-        if file.seekable() and not file.seek(0) and file.read(1) == b"\x80":
-            raise ValueError(_pickled(path)) from None
-        raise ValueError(_broken(path, error)) from error
-    except BROKEN as error:
-        raise ValueError(_broken(path, error)) from error
+    except (ValueError, *BROKEN) as error:
+        pickled = "allow_pickle" in str(error)
+        raise ValueError(_pickled(path) if pickled else _broken(path, error)) from error
 
 
-def _read_npz(path: Path, key: str | None) -> np.ndarray:
+def _read_npz(path: Path, columns: Columns | None, key: str | None = None) -> tuple[Tensor, Names]:
     try:
         with zipfile.ZipFile(path) as archive:
-            keys = [name.removesuffix(".npy") for name in archive.namelist()]
-            chosen = _choose_key(keys, key, path)
-            with archive.open(next(name for name in archive.namelist() if name.removesuffix(".npy") == chosen)) as file:
-                return _parse_npy(file, path)
+            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            with archive.open(members[_choose_key(list(members), key, path)]) as file:
+                return _shaped(_parse_npy(file, path), None, columns, path)
     except BROKEN as error:
         raise ValueError(_broken(path, error)) from error
 
@@ -159,7 +154,7 @@ def _choose_key(keys: list[str], key: str | None, path: Path) -> str:
     return keys[0] if key is None else key
 
 
-def _read_parquet(path: Path, columns: Sequence[str | int] | None) -> tuple[Tensor, Names]:
+def _read_parquet(path: Path, columns: Columns | None) -> tuple[Tensor, Names]:
     need("pyarrow", f"the file {path.name}")
     pandas = need("pandas", f"the file {path.name}")
     try:
@@ -175,24 +170,21 @@ def _read_parquet(path: Path, columns: Sequence[str | int] | None) -> tuple[Tens
 
 
 # -- text -------------------------------------------------------------------------------------------------------
-def _read_text(path: Path, columns: Sequence[str | int] | None) -> tuple[Tensor, Names]:
-    """A numeric table: numpy's parser first, and where it fails a slow one that finds the cell at fault."""
+def _read_text(path: Path, columns: Columns | None) -> tuple[Tensor, Names]:
+    """A numeric table: numpy's parser where it can, else one that knows missing cells and names the cell at fault."""
     lines = [(i, line) for i, line in enumerate(_lines(path), 1) if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise ValueError(f"expected rows of numbers in {path}, got none; write it again")
     delimiter = _delimiter(lines[0][1])
-    first, *rest = _cells((line for _, line in lines[:2]), delimiter)
-    header = _is_header(first, rest[0] if rest else None)
+    first, *second = _cells(lines[:2], delimiter, path)
+    header = _is_header(first, second[0] if second else None)
     names = tuple(name.strip() or f"column_{i}" for i, name in enumerate(first)) if header else None
     body = lines[header:]
     if not body:
         raise ValueError(f"expected rows of numbers under the header of {path}, got none; write it again")
     index = list(range(len(first))) if columns is None else column_indices(columns, names, len(first))
-    try:
-        if len({len(next(_cells([body[k][1]], delimiter))) for k in (0, -1)} | {len(first)}) > 1:
-            raise ValueError("ragged")
-        table = np.loadtxt((line for _, line in body), delimiter=delimiter, quotechar='"', usecols=index, ndmin=2)
-    except ValueError:
+    table = _parse_whole(body, delimiter, len(first)) if columns is None else None
+    if table is None:
         table = np.array(_parse_rows(body, delimiter, index, names, len(first), path))
     return as_tensor(table, path.name), None if names is None else tuple(names[i] for i in index)
 
@@ -211,8 +203,14 @@ def _delimiter(line: str) -> str | None:
     return next((mark for mark in (",", ";", "\t") if mark in line), None)
 
 
-def _cells(lines: Iterable[str], delimiter: str | None) -> Any:
-    return (line.split() for line in lines) if delimiter is None else csv.reader(lines, delimiter=delimiter)
+def _cells(lines: list[tuple[int, str]], delimiter: str | None, path: Path) -> list[list[str]]:
+    """The cells of numbered lines; quotes are understood, a cell does not span lines."""
+    if delimiter is None:
+        return [line.split() for _, line in lines]
+    try:
+        return [next(csv.reader([line], delimiter=delimiter)) for _, line in lines]
+    except csv.Error as error:
+        raise ValueError(f"expected a table in {path}, got other bytes ({error}); save it as text") from error
 
 
 def _is_header(first: list[str], second: list[str] | None) -> bool:
@@ -240,15 +238,24 @@ def _number(cell: str) -> float:
     return float(cell)
 
 
+def _parse_whole(body: list[tuple[int, str]], delimiter: str | None, width: int) -> np.ndarray | None:
+    """numpy's fast parser; None where it meets text, a missing cell or a ragged line."""
+    try:
+        table = np.loadtxt([line for _, line in body], delimiter=delimiter, quotechar='"', comments=None, ndmin=2)
+    except ValueError:
+        return None
+    return table if table.shape[1] == width else None
+
+
 def _parse_rows(
     body: list[tuple[int, str]], delimiter: str | None, index: list[int], names: Names, width: int, path: Path
 ) -> list[list[float]]:
     """The chosen cells of each row; the error names the first line and column at fault."""
     rows = []
-    for (number, _), cells in zip(body, _cells((line for _, line in body), delimiter), strict=False):
+    for (line, _), cells in zip(body, _cells(body, delimiter, path), strict=True):
         if len(cells) != width:
-            raise ValueError(f"expected {width} cells in every line of {path}, got {len(cells)} in line {number}; fix it")
-        rows.append([_cell(cells[i], number, names[i] if names else i, path) for i in index])
+            raise ValueError(f"expected {width} cells in every line of {path}, got {len(cells)} in line {line}; fix it")
+        rows.append([_cell(cells[i], line, names[i] if names else i, path) for i in index])
     return rows
 
 
@@ -262,9 +269,9 @@ def _cell(cell: str, line: int, column: str | int, path: Path) -> float:
         ) from None
 
 
-READERS: dict[str, Callable[[Path, Sequence[str | int] | None], tuple[Tensor, Names]]] = {
+READERS: dict[str, Callable[[Path, Columns | None], tuple[Tensor, Names]]] = {
     ".npy": _read_npy,
-    ".npz": _read_npy,
+    ".npz": _read_npz,
     ".csv": _read_text,
     ".csv.gz": _read_text,
     ".tsv": _read_text,

@@ -1,0 +1,77 @@
+"""A folder of images as one tensor (n, c, h, w) of bytes.
+
+Images are taken in the order of their paths, at any depth. Palettes become colours (RGB, or RGBA where the palette
+has transparency), black-and-white bits become 0 and 255, an animation gives its first frame; all other 8-bit modes
+keep their channels as they are. All images must agree in size and mode: resizing is a choice that changes every
+number, so it is left to the user. Where every image lies in a subfolder, the first-level subfolder is its label.
+"""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairway.data.optional import need
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
+BYTE_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV")
+
+
+def read_image_folder(folder: Path) -> tuple[Tensor, Tensor | None, tuple[str, ...] | None]:
+    """Read every image below a folder.
+
+    Returns:
+        The images (n, c, h, w) uint8; the labels (n,) int64 and the subfolders' names, or None and None.
+
+    Raises:
+        ValueError: no images, a damaged one, one that differs in size or mode, 16-bit or float pixels.
+        ImportError: Pillow is not installed.
+    """
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    paths = [path for path in paths if not path.name.startswith(".")]
+    if not paths:
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
+        raise ValueError(f"expected images ({', '.join(SUFFIXES)}) in {folder}, got {found}; give the path of a file")
+    pillow = need("PIL.Image", f"the images in {folder}")
+    first, mode = _read_image(paths[0], pillow)
+    images = torch.empty((len(paths), *first.shape), dtype=torch.uint8)
+    for i, path in enumerate(paths):
+        image, its_mode = _read_image(path, pillow)
+        if image.shape != first.shape or its_mode != mode:
+            expected, got = _say(first, mode), _say(image, its_mode)
+            raise ValueError(f"expected {expected} as in {paths[0]}, got {got} in {path}; resize or convert it")
+        images[i] = torch.from_numpy(image)
+    return images, *_labels(paths, folder)
+
+
+def _read_image(path: Path, pillow: Any) -> tuple[np.ndarray, str]:
+    """Bytes (c, h, w) and mode of one file."""
+    try:
+        with pillow.open(path) as image:
+            if image.mode == "P":
+                image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+            elif image.mode == "1":
+                image = image.convert("L")
+            mode = image.mode
+            array = np.array(image)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, pillow.DecompressionBombError) as error:
+        raise ValueError(f"expected an image in {path}, got a damaged file ({error}); copy it again") from error
+    if mode not in BYTE_MODES:
+        raise ValueError(f"expected 8-bit pixels in {path}, got mode {mode!r}; convert it, or save the array as .npy")
+    return (array[None] if array.ndim == 2 else array.transpose(2, 0, 1)), mode
+
+
+def _say(image: np.ndarray, mode: str) -> str:
+    return f"{image.shape[2]} x {image.shape[1]} pixels, mode {mode},"
+
+
+def _labels(paths: list[Path], folder: Path) -> tuple[Tensor | None, tuple[str, ...] | None]:
+    """First-level subfolders as classes, if every image lies in one."""
+    parts = [path.relative_to(folder).parts for path in paths]
+    if any(len(part) < 2 for part in parts):
+        return None, None
+    names = sorted({part[0] for part in parts})
+    return torch.tensor([names.index(part[0]) for part in parts]), tuple(names)

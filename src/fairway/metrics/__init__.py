@@ -1,0 +1,1 @@
+"""How models are judged: likelihoods, distances between samples, cost."""

@@ -1,0 +1,1 @@
+"""One entry at a time: p(x) = prod_i p(x_i | x_<i)."""

@@ -1,0 +1,1 @@
+"""Densities by counting, Gaussians and their mixtures."""

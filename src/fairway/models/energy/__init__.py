@@ -1,0 +1,1 @@
+"""Energies: p(x) = exp(f(x)) q(x) / Z."""

@@ -1,0 +1,1 @@
+"""Normalizing flows: a base density and a chain of invertible transforms."""

@@ -1,0 +1,1 @@
+"""Generators judged by a critic."""

@@ -1,0 +1,25 @@
+"""THE table: one line per model, "name" -> "module:Class". A line here brings the contract, the command line,
+the report row, the documentation page and the citation."""
+
+from fairway.core.registry import Registry
+
+MODELS = {
+    # classical
+    "gaussian": "fairway.models.classical.gaussian:Gaussian",
+    "gmm": "fairway.models.classical.mixture:GMM",
+    "independent": "fairway.models.classical.histogram:Independent",
+    # autoregressive
+    "made": "fairway.models.autoregressive.made:MADE",
+    # latent
+    "vae": "fairway.models.latent.vae:VAE",
+    # flow
+    "real_nvp": "fairway.models.flow.real_nvp:RealNVP",
+    # gan
+    "wgan_gp": "fairway.models.gan.wgan_gp:WGANGP",
+    # energy
+    "ebm": "fairway.models.energy.energy:EBM",
+    # diffusion
+    "flow_matching": "fairway.models.diffusion.flow_matching:FlowMatching",
+}
+
+models = Registry("model", MODELS)

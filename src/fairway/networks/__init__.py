@@ -1,0 +1,1 @@
+"""Backbones: plain `nn.Module`s from tensors to tensors, with no notion of probability."""

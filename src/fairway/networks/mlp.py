@@ -1,0 +1,91 @@
+"""A multilayer perceptron: affine maps with a smooth nonlinearity between them.
+
+    h_0 = x,  h_{l+1} = act(W_l h_l + b_l),  y = W_L h_L + b_L
+
+With `residual=True` equal-width layers add their input, h + act(W h + b), which keeps deep stacks trainable.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from fairway.core.config import Configurable
+
+ACTIVATIONS = {
+    "silu": nn.SiLU,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+}
+
+
+def activation(name: str) -> nn.Module:
+    """An activation module by name.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"expected an activation among {', '.join(ACTIVATIONS)}, got {name!r}")
+    module: nn.Module = ACTIVATIONS[name]()
+    return module
+
+
+class _Layer(nn.Module):
+    """act(W h + b), with dropout, plus h where the widths agree and a residual is wanted."""
+
+    def __init__(self, inputs: int, outputs: int, act: str, residual: bool, dropout: float) -> None:
+        super().__init__()
+        self.linear, self.act = nn.Linear(inputs, outputs), activation(act)
+        self.residual = residual and inputs == outputs
+        self.dropout = nn.Dropout(dropout) if dropout else None
+
+    def forward(self, h: Tensor) -> Tensor:
+        out: Tensor = self.act(self.linear(h))
+        out = out if self.dropout is None else self.dropout(out)
+        return h + out if self.residual else out
+
+
+class MLP(Configurable, nn.Module):
+    """(B, inputs) -> (B, outputs).
+
+    Args:
+        inputs, outputs: widths of both ends.
+        hidden: widths between them.
+        act: name of the activation.
+        residual: add a layer's input where widths agree.
+        dropout: share of hidden units dropped in training.
+
+    >>> import torch
+    >>> MLP(3, 2)(torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
+    """
+
+    role: ClassVar[str] = "network"
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: Sequence[int] = (128, 128),
+        act: str = "silu",
+        residual: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        widths = [inputs, *hidden]
+        layers = [_Layer(a, b, act, residual, dropout) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers(x)
+        return out
+
+    @property
+    def last(self) -> nn.Linear:
+        """The output layer (to start it at zero, say)."""
+        layer: nn.Linear = self.layers[-1]  # type: ignore[assignment]
+        return layer

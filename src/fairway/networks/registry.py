@@ -1,0 +1,10 @@
+"""Backbones by name: plain modules that know nothing of probability."""
+
+from fairway.core.registry import Registry
+
+NETWORKS = {
+    "mlp": "fairway.networks.mlp:MLP",
+    "masked_mlp": "fairway.networks.masked:MaskedMLP",
+}
+
+networks = Registry("network", NETWORKS)

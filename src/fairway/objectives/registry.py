@@ -1,0 +1,15 @@
+"""Objectives and solvers by name: one file per principle of learning."""
+
+from fairway.core.registry import Registry
+
+OBJECTIVES = {
+    "mle": "fairway.objectives.mle:MLE",
+    "em": "fairway.objectives.em:EM",
+    "counts": "fairway.objectives.counts:Counts",
+    "elbo": "fairway.objectives.elbo:ELBO",
+    "adversarial": "fairway.objectives.adversarial:Adversarial",
+    "persistent": "fairway.objectives.persistent:PersistentContrastiveDivergence",
+    "flow_matching": "fairway.objectives.flow_matching:ConditionalFlowMatching",
+}
+
+objectives = Registry("objective", OBJECTIVES)

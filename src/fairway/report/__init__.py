@@ -1,0 +1,1 @@
+"""What people read: comparisons, tables, pictures, one self-contained page."""

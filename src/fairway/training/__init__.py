@@ -1,0 +1,1 @@
+"""How a fit runs: stages, steps, optimisers, checkpoints, history, guard, run folder."""
