@@ -140,6 +140,10 @@ class HasVelocity(HasLogProb):
     def _log_prior(self, u: Tensor) -> Tensor:
         """(B,): log density of the law at t = 1."""
 
+    def _prior(self, rows: Rows) -> Tensor:
+        """(B, *U): draws from the law at t = 1, N(0, I) unless `_log_prior` says otherwise."""
+        return rows.normal(*self.model_event.shape)  # type: ignore[attr-defined,no-any-return]
+
     def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         def field(value: Tensor, t: Tensor) -> Tensor:
             return self._velocity(value, t.expand(len(value)), context)

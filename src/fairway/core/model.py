@@ -510,9 +510,14 @@ class Model(Configurable, nn.Module, ABC):
         repeats = torch.Size(rest).numel()
         return embedded.repeat_interleave(repeats, 0) if repeats != 1 else embedded
 
+    def context_in_model_units(self, c: Tensor | None) -> Tensor | None:
+        """A checked context (B, *C) through its own preprocessing, not yet embedded (None stays None)."""
+        if c is None or self.context_preprocess is None:
+            return None
+        return self.context_preprocess.to_model(c)[0].to(self.dtype)
+
     def _embed_rows(self, c: Tensor) -> Tensor:
-        u, _ = self.context_preprocess.to_model(c)  # type: ignore[union-attr]
-        return self._context(u.to(self.dtype))
+        return self._context(self.context_in_model_units(c))  # type: ignore[arg-type]
 
     def _one_context(self, context: Any) -> bool:
         return as_tensor(context, "context").ndim == len(self.context_event.shape)  # type: ignore[union-attr]

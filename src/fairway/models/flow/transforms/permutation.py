@@ -1,0 +1,34 @@
+"""Reordering of entries: a rotation of the space, log-determinant 0."""
+
+import torch
+from torch import Tensor
+
+from fairway.models.flow.transforms.transform import Transform
+
+
+class Permutation(Transform):
+    """z_i = u_order[i].
+
+    Args:
+        order: (d,) indices.
+    """
+
+    order: Tensor
+    inverse: Tensor
+
+    def __init__(self, order: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("order", order)
+        self.register_buffer("inverse", torch.argsort(order))
+
+    def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return u[:, self.order], u.new_zeros(len(u))
+
+    def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return z[:, self.inverse], z.new_zeros(len(z))
+
+
+def checkerboard(shape: tuple[int, ...]) -> Tensor:
+    """(d,) order that puts the black squares of an image (the even entries of a vector) into the first half."""
+    colour = sum(torch.meshgrid(*[torch.arange(s) for s in shape], indexing="ij")) % 2  # type: ignore[operator]
+    return torch.argsort(colour.flatten(), stable=True)

@@ -1,0 +1,48 @@
+"""An invertible map between data side u and latent side z, both (B, *shape), and chains of them.
+
+    z = T(u),  ladj = log|det dT/du|        log p(u) = log p(z) + ladj
+    chain:  ladj of T_k o ... o T_1 is the sum of the links' ladjs
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class Transform(nn.Module, ABC):
+    """An invertible map; both directions return the log-determinant of the direction taken, (B,)."""
+
+    @abstractmethod
+    def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """u (B, *shape) -> z (B, *shape) and log|det dz/du| (B,)."""
+
+    @abstractmethod
+    def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z (B, *shape) -> u (B, *shape) and log|det du/dz| (B,)."""
+
+
+class Chain(Transform):
+    """Transforms one after the other, data side first.
+
+    Args:
+        links: applied in this order towards the latent.
+    """
+
+    def __init__(self, links: Sequence[Transform]) -> None:
+        super().__init__()
+        self.links = nn.ModuleList(links)
+
+    def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = u.new_zeros(len(u))
+        for link in self.links:
+            u, ladj = link.to_latent(u, context)  # type: ignore[operator]
+            total = total + ladj
+        return u, total
+
+    def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = z.new_zeros(len(z))
+        for link in reversed(self.links):
+            z, ladj = link.to_data(z, context)  # type: ignore[operator]
+            total = total + ladj
+        return z, total

@@ -1,0 +1,93 @@
+"""Rows of the training data by index: one permutation per epoch, known from the seed and the epoch alone.
+
+Batch k takes positions k B, ..., (k + 1) B - 1 of the endless sequence of permutations, so that the only state of the
+data order is one number, k.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fairway.core.model import Model
+from fairway.core.objective import Batch
+from fairway.core.random import Rows, generator_for, mix
+
+ORDER, NOISE = 1, 2  # streams of the fit's seed
+
+
+@dataclass
+class Table:
+    """Training or held-out rows in data units: x (n, *E), context (n, *C), weight (n,)."""
+
+    x: Tensor
+    context: Tensor | None = None
+    weight: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def rows(self, index: Tensor) -> "Table":
+        """The rows at an index."""
+        pick = [None if t is None else t[index] for t in (self.context, self.weight)]
+        return Table(self.x[index], *pick)
+
+
+class Batches:
+    """Training rows in model units, batched by index.
+
+    Args:
+        model: its fitted preprocessing turns rows into model units; random maps do so afresh at every batch.
+        table: the rows.
+        size: rows per batch (all rows where there are fewer).
+        seed: of the order and of the preprocessing's noise.
+    """
+
+    def __init__(self, model: Model, table: Table, size: int, seed: int) -> None:
+        self.model, self.table, self.seed = model, table, seed
+        self.size = min(size, len(table))
+        self.drawn = 0
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        self._u = None if model.preprocess.random else model._to_model(table.x)[0].detach()
+        self._context = model.context_in_model_units(table.context)
+
+    def next(self) -> Batch:
+        """The next batch."""
+        batch = self.take(self._index(), mix(self.seed, NOISE, self.drawn))
+        self.drawn += 1
+        return batch
+
+    def all(self, limit: int | None = None) -> Batch:
+        """The first rows (all by default) in their own order, with noise that never changes."""
+        return self.take(torch.arange(min(limit or len(self.table), len(self.table))), mix(self.seed, NOISE, -1))
+
+    def take(self, index: Tensor, noise_seed: int) -> Batch:
+        """The rows at an index, in model units."""
+        index = index.to(self.table.x.device)
+        if self._u is not None:
+            u = self._u[index]
+        else:
+            noise = Rows(noise_seed, len(index), 0, self.model.dtype, self.model.device)
+            u = self.model._to_model(self.table.x[index], noise)[0]
+        observed = ~torch.isnan(u) if self.model.event.missing else None
+        u = u if observed is None else torch.nan_to_num(u)
+        context = None if self._context is None else self._context[index]
+        weight = None if self.table.weight is None else self.table.weight[index]
+        return Batch(u, context, weight, observed)
+
+    def _index(self) -> Tensor:
+        """Positions [k B, (k + 1) B) of the endless order; a batch may cross an epoch's end."""
+        start, n = self.drawn * self.size, len(self.table)
+        parts, left = [], self.size
+        while left:
+            order, offset = self._permutation(start // n), start % n
+            part = order[offset : offset + left]
+            parts.append(part)
+            start, left = start + len(part), left - len(part)
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            generator = generator_for(self.seed, ORDER, epoch)
+            self._epoch, self._order = epoch, torch.randperm(len(self.table), generator=generator)
+        return self._order

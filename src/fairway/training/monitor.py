@@ -1,0 +1,56 @@
+"""The held-out number that stops a run early and picks its best weights.
+
+An objective names it: "loss" is the objective's own loss on held-out rows with noise that never changes; any other
+name is looked up among the metrics ("nll", "sliced_wasserstein"), which see data units.
+"""
+
+from typing import Any
+
+import torch
+
+from fairway.core.model import Model
+from fairway.core.objective import Objective, Phase, Step
+from fairway.core.random import Rows, mix
+from fairway.metrics.registry import metrics
+from fairway.training.batches import Batches, Table
+from fairway.training.plan import Plan
+
+ROWS = 1_000  # held-out rows a monitor looks at
+MONITOR = 13  # stream of the fit's seed
+
+
+class Monitor:
+    """A function of the model as it stands, lower is better.
+
+    Args:
+        name: "loss" or a metric's registry name.
+        held_out: rows kept away from training.
+    """
+
+    def __init__(self, name: str, model: Model, objective: Objective, held_out: Table, plan: Plan) -> None:
+        self.name, self.model, self.objective, self.seed = name, model, objective, mix(plan.seed, MONITOR)
+        self.table = held_out.rows(torch.arange(min(ROWS, len(held_out))))
+        self.batch = Batches(model, self.table, plan.batch_size, self.seed).all()
+
+    @classmethod
+    def of(cls, model: Model, objective: Objective, held_out: Table | None, plan: Plan) -> "Monitor | None":
+        """The monitor the objective asks for, where there are held-out rows."""
+        name = getattr(model, "monitor", None) or objective.monitor
+        if held_out is None or name is None:
+            return None
+        return cls(name, model, objective, held_out, plan)
+
+    @torch.no_grad()
+    def __call__(self) -> float:
+        """The value now; NaN counts as infinitely bad."""
+        value = self._loss() if self.name == "loss" else self._metric()
+        return value if value == value else float("inf")
+
+    def _loss(self) -> float:
+        rows = Rows(self.seed, len(self.batch), 0, self.model.dtype, self.model.device)
+        loss = Step(self.model, self.objective)(self.batch, Phase(), rows)
+        return float(loss.total)
+
+    def _metric(self) -> float:
+        metric: Any = metrics[self.name]
+        return float(metric(self.model, self.table.x, self.table.context, generator=self.seed))

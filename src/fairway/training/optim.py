@@ -1,0 +1,90 @@
+"""One optimiser per player: AdamW, gradient clip, warm-up then cosine to zero, and an average of the weights.
+
+lr(k) = lr * min(1, (k + 1) / warm) * (1 + cos(pi k / K)) / 2        (K steps, warm = min(100, K / 20))
+ema_k = m ema_{k-1} + (1 - m) theta_k,  m = min(ema, (1 + k) / (10 + k))
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from fairway.core.objective import Optimisation
+
+
+class Mover:
+    """A player's optimiser with its schedule and clip.
+
+    Args:
+        player: the module whose parameters move.
+        how: learning rate, betas, decay, clip, schedule.
+    """
+
+    def __init__(self, player: nn.Module, how: Optimisation) -> None:
+        self.how = how
+        self.parameters = [p for p in player.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise ValueError(f"expected a player with parameters to train, got {type(player).__name__} without any")
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=how.lr, betas=how.betas, weight_decay=how.weight_decay, fused=self._fused()
+        )
+
+    def _fused(self) -> bool:
+        """One kernel for all parameters, where they are floating point on a device that has it."""
+        return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in self.parameters)
+
+    def set_lr(self, step: int, steps: int) -> float:
+        """Set and return the learning rate of step `step` out of `steps`."""
+        warm = max(1, min(100, steps // 20))
+        lr = self.how.lr * min(1.0, (step + 1) / warm)
+        if self.how.schedule == "cosine":
+            lr *= 0.5 * (1 + math.cos(math.pi * min(step / max(steps, 1), 1.0)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        return lr
+
+    def move(self, loss: Tensor) -> Tensor:
+        """Backward on this player alone, clip, step; returns the gradient norm (a device scalar)."""
+        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
+        if self.how.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.how.clip, norm)
+        self.optimiser.step()
+        return norm
+
+
+class Average:
+    """Exponential moving average of a module's parameters; buffers are not averaged."""
+
+    def __init__(self, module: nn.Module, ema: float) -> None:
+        self.module, self.ema = module, ema
+        self.shadow = {name: p.detach().clone() for name, p in module.named_parameters()} if ema else {}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move the average towards the weights after step `step`."""
+        if self.ema:
+            weight = 1 - min(self.ema, (1 + step) / (10 + step))
+            weights = [p.detach() for _, p in self.module.named_parameters()]
+            torch._foreach_lerp_(list(self.shadow.values()), weights, weight)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within, the module carries the averaged weights."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        if self.ema:
+            for name, parameter in self.module.named_parameters():
+                kept = parameter.detach().clone()
+                parameter.copy_(self.shadow[name])
+                self.shadow[name].copy_(kept)
