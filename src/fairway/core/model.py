@@ -40,6 +40,7 @@ from fairway.core.capability import (
 )
 from fairway.core.config import Configurable
 from fairway.core.event import Event
+from fairway.core.numerics import event_sum
 from fairway.core.objective import Objective, Solver, Stage
 from fairway.core.preprocessing import Preprocessing, context_default, continuous
 from fairway.core.random import Rows, Seed, seed_of
@@ -156,16 +157,11 @@ class Model(Configurable, nn.Module, ABC):
         score_like = capability in (HasScore, HasEnergy, HasLogProb)
         if capability is HasScore and (self.model_event.counted or (units == "data" and self.event.counted)):
             return False
-        if units == "model" or not (score_like or capability is HasBound):
+        if units == "model" or not (score_like or capability in (HasBound, HasMarginal, HasReparameterised)):
             return isinstance(self, capability)
         density = self.preprocess.density
         if capability is HasBound:
-            return (
-                (density == "exact"
-                and isinstance(self, HasBound))
-                or (density != "none"
-                and isinstance(self, HasLogProb | HasBound))
-            )
+            return density != "none" and isinstance(self, HasLogProb | HasBound)
         return density == "exact" and isinstance(self, capability)
 
     @property
@@ -377,7 +373,11 @@ class Model(Configurable, nn.Module, ABC):
         """
         self._require(HasMarginal)
         return self._over_rows(
-            lambda x, c, start: self._log_marginal_rows(x, observed, c, start), x, context, batch_size, missing=True
+            lambda x, c, start: self._log_marginal_rows(x, self._mask_rows(observed, x, start), c),
+            x,
+            context,
+            batch_size,
+            missing=True,
         )
 
     @final
@@ -388,14 +388,15 @@ class Model(Configurable, nn.Module, ABC):
         flat = x.reshape(-1, *self.event.shape)  # type: ignore[arg-type]
         mask = as_tensor(observed, "observed").bool().expand_as(flat)
         context_rows = self._context_rows(context, (len(flat),))
-        out = []
+        seed, total, parts = seed_of(generator), n * len(flat), []
         with torch.no_grad():
             u, _ = self._to_model(torch.where(mask, flat, self._filler(flat)))
-            seed = seed_of(generator)
-            for k in range(n):
-                rows = Rows(seed, len(flat), 0, self.dtype, self.device).spawn(k)
-                out.append(self._to_data(self._complete(u, mask, context_rows, rows)))  # type: ignore[attr-defined]
-        completed = torch.stack(out, 1)
+            for a in range(0, total, CHUNK):
+                row = torch.arange(a, min(a + CHUNK, total), device=u.device) % len(flat)
+                rows = Rows(seed, len(row), a, self.dtype, self.device)
+                given = None if context_rows is None else context_rows[row]
+                parts.append(self._to_data(self._complete(u[row], mask[row], given, rows)))  # type: ignore[attr-defined]
+        completed = torch.cat(parts).unflatten(0, (n, len(flat))).transpose(0, 1)
         return torch.where(mask.unsqueeze(1), flat.unsqueeze(1).to(completed.dtype), completed)
 
     @final
@@ -491,15 +492,15 @@ class Model(Configurable, nn.Module, ABC):
                 for a in range(0, len(flat), size)
             ]
         out = torch.cat(parts) if len(parts) != 1 else parts[0]
-        return out.reshape(*lead, *out.shape[1:])
+        return out.reshape((*lead, *out.shape[1:]))
 
     def _context_rows(self, context: Any, lead: tuple[int, ...]) -> Tensor | None:
         """Embedded context, one row for each of the flattened leading dims (context leads are a prefix of x's)."""
         if self.context_event is None or context is None:
             if context is not None:
-                raise ValueError(f"{self.name()} was built without context_event; got a context")
+                raise ValueError(f"expected no context ({self.name()} was built without context_event), got one")
             if self.context_event is not None:
-                raise ValueError(f"{self.name()} is conditional on {self.context_event}: pass context=...")
+                raise ValueError(f"expected context={self.context_event}: {self.name()} is conditional; got none")
             return None
         c = self.context_event.check(context, "context").to(self.device)
         own = c.shape[: c.ndim - len(self.context_event.shape)]
@@ -543,10 +544,13 @@ class Model(Configurable, nn.Module, ABC):
         return x.round().to(torch.uint8 if self.event.kind == "integer" and low >= 0 and high <= 255 else torch.int64)
 
     def _log_prob_rows(self, x: Tensor, context: Tensor | None, start: int) -> Tensor:
+        if self._has_gaps(x):
+            return self._log_marginal_rows(x, ~torch.isnan(x), context)
         u, ladj = self._to_model(x)
-        if self.event.missing and x.is_floating_point() and bool(torch.isnan(x).any()):
-            return self._log_marginal_rows(x, ~torch.isnan(x), context, 0)
         return self._log_prob(u, context) + ladj  # type: ignore[attr-defined,no-any-return]
+
+    def _has_gaps(self, x: Tensor) -> bool:
+        return self.event.missing and x.is_floating_point() and bool(torch.isnan(x).any())
 
     def _log_unnorm_rows(self, x: Tensor, context: Tensor | None, start: int) -> Tensor:
         u, ladj = self._to_model(x)
@@ -555,20 +559,27 @@ class Model(Configurable, nn.Module, ABC):
     def _bound_rows(self, x: Tensor, context: Tensor | None, start: int, seed: int, draw: int) -> dict[str, Tensor]:
         """Costs in nats, data units; the log-determinant of the units is a term of its own where it is not zero."""
         rows = Rows(seed, len(x), start, self.dtype, self.device).spawn(draw)
+        observed = ~torch.isnan(x) if self._has_gaps(x) else None
+        x = x if observed is None else torch.where(observed, x, self._filler(x))
         u, ladj = self._to_model(x, rows.spawn(0) if self.preprocess.random else None)
+        if observed is not None:
+            return {"log_prob": -self._log_marginal(u, observed, context), "units": -self._entry_ladj(x, observed)}  # type: ignore[attr-defined]
         if isinstance(self, HasBound):
             return {**self._bound_terms(u, context, rows), "units": -ladj}
         return {"log_prob": -self._log_prob(u, context), "units": -ladj}  # type: ignore[attr-defined]
 
-    def _log_marginal_rows(self, x: Tensor, observed: Any, context: Tensor | None, start: int) -> Tensor:
-        mask = as_tensor(observed, "observed").bool().to(x.device)
-        mask = mask.expand_as(x) if mask.ndim == len(self.event.shape) else mask[start : start + len(x)]
-        filler = self._filler(x)
-        u, ladj = self._to_model(torch.where(mask, x, filler))
-        _, neutral = self._to_model(filler)
-        entries = self._entry_ladj(torch.where(mask, x, filler), mask) if mask.shape[1:].numel() > 1 else ladj
-        del neutral
-        return self._log_marginal(u, mask, context) + entries  # type: ignore[attr-defined,no-any-return]
+    def _log_marginal_rows(self, x: Tensor, observed: Tensor, context: Tensor | None) -> Tensor:
+        """x and observed (B, *E); what x holds where it is not observed is ignored."""
+        x = torch.where(observed, x, self._filler(x))
+        u, _ = self._to_model(x)
+        return self._log_marginal(u, observed, context) + self._entry_ladj(x, observed)  # type: ignore[attr-defined,no-any-return]
+
+    def _mask_rows(self, observed: Any, x: Tensor, start: int) -> Tensor:
+        """The rows of a mask (*E) or (*L, *E) that belong to the flat rows x (B, *E) from `start` on."""
+        mask = Event(self.event.shape).check(observed, "observed").bool().to(x.device)
+        if mask.ndim == len(self.event.shape):
+            return mask.expand_as(x)
+        return mask.reshape(-1, *mask.shape[mask.ndim - len(self.event.shape) :])[start : start + len(x)]
 
     def _filler(self, x: Tensor) -> Tensor:
         """Some valid value in data units for entries that are ignored."""
@@ -580,7 +591,7 @@ class Model(Configurable, nn.Module, ABC):
             point = x.detach().double().requires_grad_()
             u, _ = self.preprocess.to_model(point)
             (slope,) = torch.autograd.grad(u.sum(), point)
-        return torch.where(mask, slope.abs().log(), 0.0).flatten(1).sum(1)
+        return event_sum(torch.where(mask, slope.abs().log(), 0.0))
 
     def _level(self, t: Tensor | float, u: Tensor) -> Tensor:
         level = torch.as_tensor(t, device=u.device)
