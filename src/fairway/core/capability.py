@@ -21,7 +21,7 @@ from fairway.core.ode import grid, integrate_with_ladj
 from fairway.core.random import Rows
 
 
-class Capability(ABC):
+class Capability(ABC):  # noqa: B024
     """A question a model answers; `asks` is how messages and the command line call it."""
 
     asks: ClassVar[str] = ""

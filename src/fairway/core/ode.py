@@ -10,6 +10,7 @@ estimate above, with probes from a fixed seed, so that a density is a function o
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ def integrate(field: Field, u: Tensor, times: Tensor, method: str = "rk4") -> Te
     """
     if method not in METHODS:
         raise ValueError(f"expected a method among {', '.join(METHODS)}, got {method!r}")
-    for t, s in zip(times[:-1], times[1:], strict=True):
+    for t, s in pairwise(times):
         u = _step(field, u, t, s - t, method)
     return u
 
@@ -55,7 +56,7 @@ def _step(field: Field, u: Tensor, t: Tensor, h: Tensor, method: str) -> Tensor:
 def integrate_with_ladj(
     field: Field, u: Tensor, times: Tensor, probes: int = 1, method: str = "rk4"
 ) -> tuple[Tensor, Tensor]:
-    """Like `integrate`, with the integral of the trace: returns (u at the end, ladj (B,)), log p0(u0) = log p1(u1) + ladj.
+    """Like `integrate`, with the integral of the trace: (u at the end, ladj (B,)); log p0(u0) = log p1(u1) + ladj.
 
     Args:
         probes: Hutchinson probes (Rademacher, fixed seed) used when an observation has more than 16 entries.
