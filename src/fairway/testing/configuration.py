@@ -8,7 +8,8 @@ that says what it can be asked instead.
 import copy
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -68,6 +69,23 @@ def expect_error(action: Callable[[], Any], kind: type[Exception], says: str, wh
         expect(False, f"{when}: expected a {kind.__name__}, got an answer")
 
 
+@contextmanager
+def named(model_class: type) -> Iterator[None]:
+    """Lend a stranger's class a name in the table, so that a folder can name it."""
+    from fairway.models.registry import models
+
+    name = f"contract_{model_class.__name__}"
+    if models.name_of(model_class) is not None:
+        yield
+        return
+    models.register(name, model_class)
+    try:
+        yield
+    finally:
+        models._table.pop(name)
+        models._objects.pop(name)
+
+
 @check(states=("redrawn",))
 def names_its_sources_and_cases(s: Subject) -> None:
     cls = type(s.model)
@@ -93,12 +111,8 @@ def configuration_round_trip(s: Subject) -> None:
 
 @check()
 def save_and_load_round_trip(s: Subject) -> None:
-    from fairway.models.registry import models
-
-    if models.name_of(type(s.model)) is None:
-        models.register(f"contract_{type(s.model).__name__}", type(s.model))
     external = {k: v for k, v in s.model.arguments.items() if to_json(v, k) == {"external": k}}
-    with tempfile.TemporaryDirectory() as folder:
+    with named(type(s.model)), tempfile.TemporaryDirectory() as folder:
         s.model.save(folder)
         loaded = type(s.model).load(folder, **external)
     expect(type(loaded) is type(s.model), f"loaded a {type(loaded).__name__}")

@@ -11,7 +11,7 @@ further than a normal's, so that nothing is cut off. The grid is refined until t
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -85,17 +85,25 @@ class Mass:
         return observed, expected / expected.sum() * len(samples)
 
 
-def integrate_density(log_density: Callable[[Tensor], Tensor], chart: Chart, tolerance: float = 1e-3) -> Mass:
-    """The mass of exp(log_density) over the chart, refined until two grids agree within the tolerance."""
+def integrate_density(
+    log_density: Callable[[Tensor], Tensor], chart: Chart, tolerance: float = 1e-3, grids: Sequence[int] = GRIDS
+) -> Mass:
+    """The mass of exp(log_density) over the chart, refined until two grids agree within the relative tolerance.
+
+    Args:
+        log_density: x (n, *E) -> (n,).
+        chart: where to look.
+        grids: cells along an axis, coarse to fine.
+    """
     before = math.nan
     dims = len(chart.middle)
-    for size in GRIDS:
+    for size in grids:
         v = _midpoints(size, dims)
         x, ladj = chart.to_data(v)
         value = log_density(x).double()
         cells = (value + ladj).exp().nan_to_num(nan=math.inf) / len(v)
         total = float(cells.sum())
-        if abs(total - before) < tolerance:
+        if abs(total - before) < tolerance * total:
             break
         before = total
     return Mass(total, cells.reshape([size] * dims), value.reshape([size] * dims), chart)
