@@ -520,6 +520,13 @@ class Model(Configurable, nn.Module, ABC):
     def _embed_rows(self, c: Tensor) -> Tensor:
         return self._context(self.context_in_model_units(c))  # type: ignore[arg-type]
 
+    def _starts(self, init: Any, n: int) -> Tensor:
+        """Starting points in data units (n, *E) as model units."""
+        x = self._checked(init)
+        if len(x) != n or x.ndim != len(self.event.shape) + 1:
+            raise ValueError(f"expected init of shape ({n}, ...), one starting point per draw, got {tuple(x.shape)}")
+        return self._to_model(x)[0]
+
     def _one_context(self, context: Any) -> bool:
         return as_tensor(context, "context").ndim == len(self.context_event.shape)  # type: ignore[union-attr]
 

@@ -5,6 +5,7 @@ from fairway.core.registry import Registry
 SAMPLERS = {
     "direct": "fairway.core.sampler:Direct",
     "mcmc": "fairway.samplers.mcmc:MCMC",
+    "fixed": "fairway.samplers.mcmc:Fixed",
     "langevin": "fairway.samplers.langevin:Langevin",
     "probability_flow": "fairway.samplers.ode:ProbabilityFlow",
 }
