@@ -1,7 +1,7 @@
 """An invertible map between data side u and latent side z, both (B, *shape), and chains of them.
 
-    z = T(u),  ladj = log|det dT/du|        log p(u) = log p(z) + ladj
-    chain:  ladj of T_k o ... o T_1 is the sum of the links' ladjs
+z = T(u),  ladj = log|det dT/du|        log p(u) = log p(z) + ladj
+chain:  ladj of T_k o ... o T_1 is the sum of the links' ladjs
 """
 
 from abc import ABC, abstractmethod

@@ -1,0 +1,38 @@
+"""Learning by counting: one pass over the rows, no gradient.
+
+For tables of probabilities the maximum likelihood estimate is a share of counts; a smoothing of a pseudo-rows per level
+keeps unseen levels possible.
+"""
+
+from typing import Any
+
+import torch
+
+from fairway.core.objective import Batch, Solver
+from fairway.core.random import Rows
+
+
+class Counts(Solver):
+    """One call of the model's own `count`.
+
+    Args:
+        smoothing: pseudo-rows per level (1 is Laplace's).
+    """
+
+    def __init__(self, smoothing: float = 1.0) -> None:
+        super().__init__()
+        self.smoothing = smoothing
+        self.register_buffer("counted", torch.zeros((), dtype=torch.bool))
+
+    def start(self, model: Any, data: Batch, rows: Rows) -> None:
+        if not hasattr(model, "count"):
+            raise TypeError(f"counts learns tables of probabilities (independent); got {model.name()}")
+
+    @torch.no_grad()
+    def step(self, model: Any, data: Batch) -> dict[str, float]:
+        model.count(data, self.smoothing)
+        self.counted.fill_(True)  # type: ignore[operator]
+        return {"loss": -float(data.mean(model._log_prob(data.u))) / model.model_event.dims}
+
+    def done(self) -> bool:
+        return bool(self.counted)
