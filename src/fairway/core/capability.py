@@ -11,7 +11,7 @@ Shapes: u (B, *U) model units, context (B, ...) embedded, rows a `core.random.Ro
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,31 +27,34 @@ class Capability(ABC):  # noqa: B024
     asks: ClassVar[str] = ""
     hooks: ClassVar[tuple[str, ...]] = ()
 
+    if TYPE_CHECKING:  # what a model has besides its capabilities
 
-class HasSample(Capability):
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init_subclass__(cls, asks: str | None = None, hooks: tuple[str, ...] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if asks is not None and hooks is not None:
+            cls.asks, cls.hooks = asks, hooks
+
+
+class HasSample(Capability, asks="sample", hooks=("_sample",)):
     """Draws directly, without a sampler."""
-
-    asks, hooks = "sample", ("_sample",)
 
     @abstractmethod
     def _sample(self, n: int, context: Tensor | None, rows: Rows) -> Tensor:
         """(n, *U) draws; all noise from `rows`."""
 
 
-class HasScore(Capability):
+class HasScore(Capability, asks="score", hooks=("_score",)):
     """Gradient of the log density."""
-
-    asks, hooks = "score", ("_score",)
 
     @abstractmethod
     def _score(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, *U): gradient of log p at u."""
 
 
-class HasEnergy(HasScore):
+class HasEnergy(HasScore, asks="energy", hooks=("_log_unnorm",)):
     """Log density up to a constant; the score is its gradient."""
-
-    asks, hooks = "energy", ("_log_unnorm",)
 
     @abstractmethod
     def _log_unnorm(self, u: Tensor, context: Tensor | None = None) -> Tensor:
@@ -65,10 +68,8 @@ class HasEnergy(HasScore):
         return score
 
 
-class HasLogProb(HasEnergy):
+class HasLogProb(HasEnergy, asks="log_prob", hooks=("_log_prob",)):
     """A normalised density or probability."""
-
-    asks, hooks = "log_prob", ("_log_prob",)
 
     @abstractmethod
     def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
@@ -78,30 +79,24 @@ class HasLogProb(HasEnergy):
         return self._log_prob(u, context)
 
 
-class HasReparameterised(Capability):
+class HasReparameterised(Capability, asks="sample_and_log_prob", hooks=("_rsample_and_log_prob",)):
     """Draws that carry the gradient, with their log density in the same pass."""
-
-    asks, hooks = "sample_and_log_prob", ("_rsample_and_log_prob",)
 
     @abstractmethod
     def _rsample_and_log_prob(self, n: int, context: Tensor | None, rows: Rows) -> tuple[Tensor, Tensor]:
         """u (n, *U) and log p(u) (n,), differentiable in the parameters."""
 
 
-class HasBound(Capability):
+class HasBound(Capability, asks="bound", hooks=("_bound_terms",)):
     """A lower bound on the log density, as named costs."""
-
-    asks, hooks = "bound", ("_bound_terms",)
 
     @abstractmethod
     def _bound_terms(self, u: Tensor, context: Tensor | None, rows: Rows) -> dict[str, Tensor]:
         """Costs (B,) in nats, whose sum is minus the bound (reconstruction, kl, ...)."""
 
 
-class HasDecoder(Capability):
+class HasDecoder(Capability, asks="decode", hooks=("_decode", "latent_event")):
     """A map from a latent to an observation."""
-
-    asks, hooks = "decode", ("_decode", "latent_event")
 
     @property
     @abstractmethod
@@ -113,23 +108,20 @@ class HasDecoder(Capability):
         """(B, *Z) -> (B, *U)."""
 
 
-class HasLatent(HasDecoder):
+class HasLatent(HasDecoder, asks="encode", hooks=("_encode",)):
     """A map from an observation to its latent, too."""
-
-    asks, hooks = "encode", ("_encode",)
 
     @abstractmethod
     def _encode(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, *U) -> (B, *Z)."""
 
 
-class HasVelocity(HasLogProb):
+class HasVelocity(HasLogProb, asks="velocity", hooks=("_velocity",)):
     """A velocity field that carries noise (t = 1) to data (t = 0): du/dt = v(u, t); the density follows by its ODE.
 
     log p(u) = log N(u(1); 0, I) + integral over t from 0 to 1 of tr(dv/du), numerically (30 Runge-Kutta steps).
     """
 
-    asks, hooks = "velocity", ("_velocity",)
     density_steps: ClassVar[int] = 30
 
     @abstractmethod
@@ -142,7 +134,7 @@ class HasVelocity(HasLogProb):
 
     def _prior(self, rows: Rows) -> Tensor:
         """(B, *U): draws from the law at t = 1, N(0, I) unless `_log_prior` says otherwise."""
-        return rows.normal(*self.model_event.shape)  # type: ignore[attr-defined,no-any-return]
+        return rows.normal(*self.model_event.shape)
 
     def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         def field(value: Tensor, t: Tensor) -> Tensor:
@@ -152,10 +144,9 @@ class HasVelocity(HasLogProb):
         return self._log_prior(end) + ladj
 
 
-class HasDenoiser(HasVelocity):
+class HasDenoiser(HasVelocity, asks="denoise", hooks=("_denoise",)):
     """An estimate of the data from its noisy version, E[u0 | ut], at every noise level t."""
 
-    asks, hooks = "denoise", ("_denoise",)
     schedule: Any  # t -> (alpha, sigma), see models.diffusion.schedule
 
     @abstractmethod
@@ -167,50 +158,40 @@ class HasDenoiser(HasVelocity):
         """(B, *U): gradient of log p_t at u."""
 
 
-class HasFlowMap(Capability):
+class HasFlowMap(Capability, asks="jump", hooks=("_jump",)):
     """A jump along the flow from t to s in one evaluation (consistency models, mean flow)."""
-
-    asks, hooks = "jump", ("_jump",)
 
     @abstractmethod
     def _jump(self, u: Tensor, t: Tensor, s: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, *U): the point at s on the flow line through u at t."""
 
 
-class HasDiscreteDenoiser(Capability):
+class HasDiscreteDenoiser(Capability, asks="logits", hooks=("_logits",)):
     """Logits of the clean levels from corrupted ones."""
-
-    asks, hooks = "logits", ("_logits",)
 
     @abstractmethod
     def _logits(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, *U, levels)."""
 
 
-class HasMarginal(Capability):
+class HasMarginal(Capability, asks="marginal", hooks=("_log_marginal",)):
     """The density of any subset of the entries."""
-
-    asks, hooks = "marginal", ("_log_marginal",)
 
     @abstractmethod
     def _log_marginal(self, u: Tensor, observed: Tensor, context: Tensor | None = None) -> Tensor:
         """(B,): log p of the entries where observed (B, *U) is true; the others are ignored."""
 
 
-class HasConditional(HasMarginal):
+class HasConditional(HasMarginal, asks="conditional", hooks=("_complete",)):
     """Exact draws of the missing entries given the observed ones."""
-
-    asks, hooks = "conditional", ("_complete",)
 
     @abstractmethod
     def _complete(self, u: Tensor, observed: Tensor, context: Tensor | None, rows: Rows) -> Tensor:
         """(B, *U): u with the unobserved entries drawn given the observed (one draw per row)."""
 
 
-class HasGibbs(Capability):
+class HasGibbs(Capability, asks="gibbs", hooks=("_resample", "blocks")):
     """Blocks of entries that can be redrawn exactly given the rest."""
-
-    asks, hooks = "gibbs", ("_resample", "blocks")
 
     @property
     @abstractmethod

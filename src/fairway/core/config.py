@@ -10,7 +10,7 @@ user's own module is written as external, and handed back by keyword when the ru
 """
 
 import inspect
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
@@ -23,6 +23,10 @@ class Configurable:
 
     role: ClassVar[str]
     arguments: dict[str, Any]
+
+    if TYPE_CHECKING:  # nn.Module types every attribute as Tensor | Module, hooks and buffers among them
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         instance = super().__new__(cls)
@@ -38,7 +42,7 @@ class Configurable:
 def _bind(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments by name with defaults applied; a wrong call is left for the constructor to refuse."""
     try:
-        bound = inspect.signature(cls.__init__).bind_partial(None, *args, **kwargs)
+        bound = inspect.signature(cls.__init__).bind_partial(None, *args, **kwargs)  # type: ignore[misc]
     except TypeError:
         return {}
     bound.apply_defaults()

@@ -186,12 +186,12 @@ class Model(Configurable, nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         """Device of the parameters."""
-        return next((p.device for p in self.parameters()), self._anchor.device)  # type: ignore[union-attr,return-value]
+        return next((p.device for p in self.parameters()), self._anchor.device)
 
     @property
     def dtype(self) -> torch.dtype:
         """Floating dtype of the parameters."""
-        return next((p.dtype for p in self.parameters() if p.is_floating_point()), self._anchor.dtype)  # type: ignore[union-attr,return-value]
+        return next((p.dtype for p in self.parameters() if p.is_floating_point()), self._anchor.dtype)
 
     # -- drawing ------------------------------------------------------------------------------------------------
     @final
@@ -275,7 +275,7 @@ class Model(Configurable, nn.Module, ABC):
         if contexts is not None:
             contexts = contexts.expand(n, *contexts.shape[1:])
         rows = Rows(seed_of(generator), n, 0, self.dtype, self.device)
-        u, log_prob = self._rsample_and_log_prob(n, contexts, rows)  # type: ignore[attr-defined]
+        u, log_prob = self._rsample_and_log_prob(n, contexts, rows)
         x = self.preprocess.to_data(u)
         _, ladj = self.preprocess.to_model(x)
         return x.to(u.dtype), log_prob + ladj
@@ -300,7 +300,7 @@ class Model(Configurable, nn.Module, ABC):
         seed = seed_of(generator)
 
         def rows_of(x: Tensor, context: Tensor | None, start: int) -> Tensor:
-            parts = [-sum(self._bound_rows(x, context, start, seed, k).values()) for k in range(samples)]  # type: ignore[misc]
+            parts = [-sum(self._bound_rows(x, context, start, seed, k).values()) for k in range(samples)]
             return torch.stack(parts).mean(0)  # type: ignore[arg-type]
 
         return self._over_rows(rows_of, x, context, batch_size)
@@ -311,7 +311,8 @@ class Model(Configurable, nn.Module, ABC):
     ) -> dict[str, Tensor]:
         """The named costs (*L,) in nats whose sum is minus one draw of the bound."""
         self._require(HasBound)
-        seed, names = seed_of(generator), []
+        names: list[str] = []
+        seed = seed_of(generator)
 
         def rows_of(x: Tensor, context: Tensor | None, start: int) -> Tensor:
             terms = self._bound_rows(x, context, start, seed, 0)
@@ -337,7 +338,7 @@ class Model(Configurable, nn.Module, ABC):
             with torch.enable_grad():
                 point = x if keep else x.detach().requires_grad_()
                 u, ladj = self._to_model(point)
-                inner = self._score(u, context)  # type: ignore[attr-defined]
+                inner = self._score(u, context)
                 seeds = [inner.to(u.dtype)] + ([torch.ones_like(ladj)] if ladj.requires_grad else [])
                 outputs = [u] + ([ladj] if ladj.requires_grad else [])
                 (score,) = torch.autograd.grad(outputs, point, seeds, create_graph=keep)
@@ -350,16 +351,16 @@ class Model(Configurable, nn.Module, ABC):
     def encode(self, x: Any, context: Any = None, *, batch_size: int | None = None) -> Tensor:
         """The latent of x: (*L, *E) -> (*L, *Z); counted data are taken at the centre of their cell."""
         self._require(HasLatent)
-        return self._over_rows(lambda x, c, _: self._encode(self._to_model(x)[0], c), x, context, batch_size)  # type: ignore[attr-defined]
+        return self._over_rows(lambda x, c, _: self._encode(self._to_model(x)[0], c), x, context, batch_size)
 
     @final
     def decode(self, z: Any, context: Any = None, *, batch_size: int | None = None) -> Tensor:
         """The observation of a latent: (*L, *Z) -> (*L, *E), data units."""
         self._require(HasDecoder)
-        event: Event = self.latent_event  # type: ignore[attr-defined]
+        event: Event = self.latent_event
 
         def rows_of(z: Tensor, context: Tensor | None, start: int) -> Tensor:
-            return self._to_data(self._decode(z.to(self.dtype), context))  # type: ignore[attr-defined]
+            return self._to_data(self._decode(z.to(self.dtype), context))
 
         return self._over_rows(rows_of, z, context, batch_size, event)
 
@@ -385,7 +386,7 @@ class Model(Configurable, nn.Module, ABC):
         """Draw the unobserved entries given the observed: (B, *E) -> (B, n, *E), data units."""
         self._require(HasConditional)
         x = self._checked(x, missing=True)
-        flat = x.reshape(-1, *self.event.shape)  # type: ignore[arg-type]
+        flat = x.reshape(-1, *self.event.shape)
         mask = as_tensor(observed, "observed").bool().expand_as(flat)
         context_rows = self._context_rows(context, (len(flat),))
         seed, total, parts = seed_of(generator), n * len(flat), []
@@ -395,7 +396,7 @@ class Model(Configurable, nn.Module, ABC):
                 row = torch.arange(a, min(a + CHUNK, total), device=u.device) % len(flat)
                 rows = Rows(seed, len(row), a, self.dtype, self.device)
                 given = None if context_rows is None else context_rows[row]
-                parts.append(self._to_data(self._complete(u[row], mask[row], given, rows)))  # type: ignore[attr-defined]
+                parts.append(self._to_data(self._complete(u[row], mask[row], given, rows)))
         completed = torch.cat(parts).unflatten(0, (n, len(flat))).transpose(0, 1)
         return torch.where(mask.unsqueeze(1), flat.unsqueeze(1).to(completed.dtype), completed)
 
@@ -410,13 +411,13 @@ class Model(Configurable, nn.Module, ABC):
     def denoise(self, u: Tensor, t: Tensor | float, context: Any = None) -> Tensor:
         """E[u0 | ut = u] at noise level t in [0, 1], in MODEL units (an average does not commute with a logit)."""
         self._require(HasDenoiser)
-        return self._denoise(u, self._level(t, u), self._context_rows(context, (len(u),)))  # type: ignore[attr-defined]
+        return self._denoise(u, self._level(t, u), self._context_rows(context, (len(u),)))
 
     @final
     def score_at(self, u: Tensor, t: Tensor | float, context: Any = None) -> Tensor:
         """Gradient of log p_t at u, noise level t in [0, 1], in MODEL units."""
         self._require(HasDenoiser)
-        return self._score_at(u, self._level(t, u), self._context_rows(context, (len(u),)))  # type: ignore[attr-defined]
+        return self._score_at(u, self._level(t, u), self._context_rows(context, (len(u),)))
 
     # -- fit, save, load (the named exceptions to the layers: they reach upward, lazily) ----------------------------
     @final
@@ -554,14 +555,14 @@ class Model(Configurable, nn.Module, ABC):
         if self._has_gaps(x):
             return self._log_marginal_rows(x, ~torch.isnan(x), context)
         u, ladj = self._to_model(x)
-        return self._log_prob(u, context) + ladj  # type: ignore[attr-defined,no-any-return]
+        return self._log_prob(u, context) + ladj
 
     def _has_gaps(self, x: Tensor) -> bool:
         return self.event.missing and x.is_floating_point() and bool(torch.isnan(x).any())
 
     def _log_unnorm_rows(self, x: Tensor, context: Tensor | None, start: int) -> Tensor:
         u, ladj = self._to_model(x)
-        return self._log_unnorm(u, context) + ladj  # type: ignore[attr-defined,no-any-return]
+        return self._log_unnorm(u, context) + ladj
 
     def _bound_rows(self, x: Tensor, context: Tensor | None, start: int, seed: int, draw: int) -> dict[str, Tensor]:
         """Costs in nats, data units; the log-determinant of the units is a term of its own where it is not zero."""
@@ -570,16 +571,16 @@ class Model(Configurable, nn.Module, ABC):
         x = x if observed is None else torch.where(observed, x, self._filler(x))
         u, ladj = self._to_model(x, rows.spawn(0) if self.preprocess.random else None)
         if observed is not None:
-            return {"log_prob": -self._log_marginal(u, observed, context), "units": -self._entry_ladj(x, observed)}  # type: ignore[attr-defined]
+            return {"log_prob": -self._log_marginal(u, observed, context), "units": -self._entry_ladj(x, observed)}
         if isinstance(self, HasBound):
             return {**self._bound_terms(u, context, rows), "units": -ladj}
-        return {"log_prob": -self._log_prob(u, context), "units": -ladj}  # type: ignore[attr-defined]
+        return {"log_prob": -self._log_prob(u, context), "units": -ladj}
 
     def _log_marginal_rows(self, x: Tensor, observed: Tensor, context: Tensor | None) -> Tensor:
         """x and observed (B, *E); what x holds where it is not observed is ignored."""
         x = torch.where(observed, x, self._filler(x))
         u, _ = self._to_model(x)
-        return self._log_marginal(u, observed, context) + self._entry_ladj(x, observed)  # type: ignore[attr-defined,no-any-return]
+        return self._log_marginal(u, observed, context) + self._entry_ladj(x, observed)
 
     def _mask_rows(self, observed: Any, x: Tensor, start: int) -> Tensor:
         """The rows of a mask (*E) or (*L, *E) that belong to the flat rows x (B, *E) from `start` on."""

@@ -31,7 +31,7 @@ class Counts(Solver):
     @torch.no_grad()
     def step(self, model: Any, data: Batch) -> dict[str, float]:
         model.count(data, self.smoothing)
-        self.counted.fill_(True)  # type: ignore[operator]
+        self.counted.fill_(True)
         return {"loss": -float(data.mean(model._log_prob(data.u))) / model.model_event.dims}
 
     def done(self) -> bool:

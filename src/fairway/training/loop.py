@@ -239,7 +239,12 @@ class Run:
         tensors |= {f"best.{k}": v for k, v in self._best.items()}
         for name, mover in self.movers.items():
             tensors |= checkpoint.optimiser_tensors(name, mover.optimiser)
-        counters = {"step": self.step, "drawn": self.batches.drawn, "spent": self._spent, "stale": self._stale}
+        counters: dict[str, Any] = {
+            "step": self.step,
+            "drawn": self.batches.drawn,
+            "spent": self._spent,
+            "stale": self._stale,
+        }
         counters |= {"best": self.history.best, "best_step": self.history.best_step, "plan": self.plan.to_dict()}
         counters |= {"rows": list(self.history.rows), "stopped": self.history.stopped}
         return {k: v.detach().clone() for k, v in tensors.items()}, counters

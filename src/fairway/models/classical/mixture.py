@@ -10,7 +10,7 @@ observed entries o and missing entries m, component k of p(u_m | u_o) has weight
 mean m_km + S_kmo S_koo^-1 (u_o - m_ko) and covariance S_kmm - S_kmo S_koo^-1 S_kom. Learned by EM.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,7 @@ class GMM(HasLogProb, HasSample, HasConditional, Model):
     torch.Size([5, 2])
     """
 
-    cites = ("dempster1977em", "arthur2007kmeanspp")
+    cites: ClassVar[tuple[str, ...]] = ("dempster1977em", "arthur2007kmeanspp")
     tiny = [
         Case(Event((2,)), None, {"components": 2}),
         Case(Event((2, 2), "integer", low=0, high=5), None, {"components": 2, "covariance": "tied"}),
@@ -136,7 +136,7 @@ class GMM(HasLogProb, HasSample, HasConditional, Model):
         noise = rows.normal(self.dims).unsqueeze(2)
         spread = torch.linalg.solve_triangular(self.precision_factors()[component].mT, noise, upper=True)
         u = self.means[component] + spread.squeeze(2)
-        return u.reshape(n, *self.model_event.shape)  # type: ignore[arg-type]
+        return u.reshape(n, *self.model_event.shape)
 
     def _log_marginal(self, u: Tensor, observed: Tensor, context: Tensor | None = None) -> Tensor:
         return self.log_joint_observed(u.flatten(1), observed.flatten(1)).logsumexp(1)

@@ -30,5 +30,5 @@ class Permutation(Transform):
 
 def checkerboard(shape: tuple[int, ...]) -> Tensor:
     """(d,) order that puts the black squares of an image (the even entries of a vector) into the first half."""
-    colour = sum(torch.meshgrid(*[torch.arange(s) for s in shape], indexing="ij")) % 2  # type: ignore[operator]
-    return torch.argsort(colour.flatten(), stable=True)
+    grid = torch.meshgrid(*[torch.arange(s) for s in shape], indexing="ij")
+    return torch.argsort(torch.stack(grid).sum(0).flatten() % 2, stable=True)
