@@ -5,8 +5,8 @@ or of gradient descent -> the best weights, in eval mode. With `out`, everything
 run is in the folder.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,46 @@ START_ROWS = 4096  # rows an objective may look at before the first step
 
 @dataclass
 class Options:
-    """The fit's own options, as typed."""
+    """What `fit` and `loop` themselves take; every other option goes to the model or its objective."""
 
-    validation: float
-    steps: int | None
-    budget: float | None
-    batch_size: int | None
-    lr: float | None
-    seed: int
-    preprocess: Any
+    context: Any = None
+    weights: Any = None
+    objective: Any = None
+    preprocess: bool | Preprocessing = True
+    validation: float = 0.1
+    steps: int | None = None
+    budget: float | str | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    dtype: torch.dtype | str | None = None
+    out: str | Path | None = None
+    resume: bool = False
+    callbacks: Sequence[Callback] = ()
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resume and self.out is None:
+            raise ValueError("expected out=FOLDER with resume=True, got none")
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"expected validation as a share in [0, 1), got {self.validation}")
+
+    @classmethod
+    def take(cls, options: dict[str, Any]) -> tuple["Options", dict[str, Any]]:
+        """The fit's own options, and those left over."""
+        own = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in options.items() if k in own}), {k: v for k, v in options.items() if k not in own}
+
+    @property
+    def folder(self) -> Path | None:
+        """The run folder."""
+        return None if self.out is None else Path(self.out)
+
+    @property
+    def seconds(self) -> float | None:
+        """The budget."""
+        return seconds_of(self.budget)
 
 
 def fit(
@@ -94,24 +125,40 @@ def fit(
         ValueError: data, names or options that do not fit; says what was expected and what came.
         Diverged: the loss or a gradient left the finite numbers; the model is back at its last good state.
     """
-    asked = Options(validation, steps, seconds_of(budget), batch_size, lr, seed, preprocess)
-    folder = None if out is None else Path(out)
-    if resume and folder is None:
-        raise ValueError("expected out=FOLDER with resume=True, got none")
-    with seeded(seed):
-        data, context_tensor = _read(x, context)
-        built, learner = _build(model, data, context_tensor, objective, options, seed)
-        _place(built, learner, data, device, dtype)
-        _set_units(built, preprocess)
-        table = _table(built, data, context_tensor, weights)
-        train, held_out = _split(table, built, learner, asked)
-        _fit_units(built, preprocess, train)
-        if folder is not None:
-            _open_folder(folder, built, data, asked, resume)
-        history = _learn(built, learner, objective, train, held_out, asked, callbacks, progress, folder, resume)
+    own = dict(context=context, weights=weights, objective=objective, preprocess=preprocess, validation=validation)
+    own |= dict(steps=steps, budget=budget, batch_size=batch_size, lr=lr, seed=seed, device=device, dtype=dtype)
+    own |= dict(out=out, resume=resume, callbacks=callbacks, progress=progress)
+    runs = loop(model, x, **own, **options)
+    while True:
+        try:
+            next(runs)
+        except StopIteration as end:
+            trained: Model = end.value
+            return trained
+
+
+def loop(model: str | Model, x: Any, **options: Any) -> Generator[Run | Solve, None, Model]:
+    """`fit`, as a loop of your own: yields the run after every step, returns the trained model; options as in `fit`.
+
+    >>> for run in loop("real_nvp", "moons", steps=3, hidden=(8,), transforms=2):
+    ...     print(run.step, run.model.name())
+    1 real_nvp
+    2 real_nvp
+    3 real_nvp
+    """
+    asked, options = Options.take(options)
+    data, context = _read(x, asked.context)
+    built, learner = _build(model, data, context, asked, options)
+    _place(built, learner, data, asked)
+    _set_units(built, asked.preprocess)
+    train, held_out = _split(_table(built, data, context, asked.weights), built, learner, asked)
+    _fit_units(built, asked.preprocess, train)
+    if asked.folder is not None:
+        _open_folder(asked.folder, built, data, asked)
+    history = yield from _learn(built, learner, train, held_out, asked)
     object.__setattr__(built, "history", history)
-    if folder is not None:
-        _close_folder(folder, built, learner, asked, history)
+    if asked.folder is not None:
+        _close_folder(asked.folder, built, learner, asked, history)
     return built
 
 
@@ -129,26 +176,27 @@ def _read(x: Any, context: Any) -> tuple[Dataset, Tensor | None]:
 
 
 def _build(
-    model: str | Model, data: Dataset, context: Tensor | None, objective: Any, options: dict[str, Any], seed: int
+    model: str | Model, data: Dataset, context: Tensor | None, asked: Options, options: dict[str, Any]
 ) -> tuple[Model, Learner]:
     """The model and its learner, with each option where it belongs; new weights come from the seed."""
-    with seeded(mix(seed, BUILD)):
+    with seeded(mix(asked.seed, BUILD)):
         left = options
         if isinstance(model, str):
             context_event = None if context is None else Event.infer_context(context)
             model, left = build_model(model, data.event, context_event, options)
-            learner = build_learner(model, objective, left)
+            learner = build_learner(model, asked.objective, left)
             refuse_ambiguous(model, learner, options)
         else:
-            learner = build_learner(model, objective, left)
+            learner = build_learner(model, asked.objective, left)
         learner.to(model.device)
         if isinstance(learner, Objective):
             learner.check(model)
     return model, learner
 
 
-def _place(model: Model, learner: Learner, data: Dataset, device: str, dtype: torch.dtype | str | None) -> None:
+def _place(model: Model, learner: Learner, data: Dataset, asked: Options) -> None:
     """Choose precision and device: solvers keep a float64 input's precision, networks are float32."""
+    dtype: Any = asked.dtype
     if isinstance(dtype, str):
         dtype = getattr(torch, dtype, None)
         if not isinstance(dtype, torch.dtype):
@@ -156,7 +204,7 @@ def _place(model: Model, learner: Learner, data: Dataset, device: str, dtype: to
     if dtype is None:
         solver = not isinstance(learner, Objective)
         dtype = data.x.dtype if solver and data.x.is_floating_point() else torch.get_default_dtype()
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if asked.device == "auto" else asked.device
     model.to(device=place, dtype=dtype)
     with seeded(0):
         learner.to(device=place, dtype=dtype)
@@ -185,8 +233,6 @@ def _table(model: Model, data: Dataset, context: Tensor | None, weights: Any) ->
 
 def _split(table: Table, model: Model, learner: Learner, asked: Options) -> tuple[Table, Table | None]:
     """Hold out rows where something is monitored on them."""
-    if not 0 <= asked.validation < 1:
-        raise ValueError(f"expected validation as a share in [0, 1), got {asked.validation}")
     held = round(asked.validation * len(table))
     monitored = getattr(model, "monitor", None) or learner.monitor
     if not held or monitored is None or len(table) - held < 1:
@@ -205,49 +251,33 @@ def _fit_units(model: Model, preprocess: bool | Preprocessing, train: Table) -> 
 
 # -- learning ---------------------------------------------------------------------------------------------------
 def _learn(
-    model: Model,
-    learner: Learner,
-    objective: Any,
-    train: Table,
-    held_out: Table | None,
-    asked: Options,
-    callbacks: Sequence[Callback],
-    progress: bool,
-    folder: Path | None,
-    resume: bool,
-) -> History:
+    model: Model, learner: Learner, train: Table, held_out: Table | None, asked: Options
+) -> Generator[Run | Solve, None, History]:
     """Run the stages in order; returns the history of the last."""
-    stages = model.stages(learner)
-    history = History()
+    history, stages = History(), model.stages(learner)
     for index, stage in enumerate(stages):
-        extra = [ProgressBar(f"{model.name()} {stage.name}")] if progress else []
+        bar = [ProgressBar(f"{model.name()} {stage.name}")] if asked.progress else []
         with seeded(mix(asked.seed, BUILD, index)):
-            run = _run(model, stage, train, held_out, asked, [*callbacks, *extra], folder)
-        if resume and folder is not None and index == len(stages) - 1:
-            _resume(run, folder)
-        for _ in run:
-            pass
+            run = _run(model, stage, train, held_out, asked, [*asked.callbacks, *bar])
+        if asked.resume and asked.folder is not None and index == len(stages) - 1:
+            _resume(run, asked.folder)
+        yield from run
         history = run.history
     return history
 
 
 def _run(
-    model: Model,
-    stage: Stage,
-    train: Table,
-    held_out: Table | None,
-    asked: Options,
-    callbacks: list[Callback],
-    folder: Path | None,
+    model: Model, stage: Stage, train: Table, held_out: Table | None, asked: Options, callbacks: list[Callback]
 ) -> Run | Solve:
-    steps = stage.steps or asked.steps
+    steps, folder = stage.steps or asked.steps, asked.folder
     if not isinstance(stage.learner, Objective):
         limit = steps or stage.learner.arguments.get("iterations")
-        return Solve(model, stage.learner, train, Plan(limit, asked.budget, 1, asked.seed), callbacks, folder)
+        return Solve(model, stage.learner, train, Plan(limit, asked.seconds, 1, asked.seed), callbacks, folder)
     objective = stage.learner
     objective.setup(model)
     objective.to(device=model.device, dtype=model.dtype)
-    plan = Plan(steps, asked.budget if steps is None else None, asked.batch_size or objective.batch_size, asked.seed)
+    budget = asked.seconds if steps is None else None
+    plan = Plan(steps, budget, asked.batch_size or objective.batch_size, asked.seed)
     run = Run(model, objective, train, held_out, plan, asked.lr, callbacks, folder)
     objective.start(model, run.batches.all(START_ROWS).u)
     return run
@@ -261,11 +291,11 @@ def _resume(run: Run | Solve, folder: Path) -> None:
 
 
 # -- the run folder ---------------------------------------------------------------------------------------------
-def _open_folder(folder: Path, model: Model, data: Dataset, asked: Options, resume: bool) -> None:
+def _open_folder(folder: Path, model: Model, data: Dataset, asked: Options) -> None:
     """Write the data's identity, or hold a resumed run against it."""
     folder.mkdir(parents=True, exist_ok=True)
     entry = {**data.describe(), "split_seed": asked.seed, "validation": asked.validation}
-    if resume and (folder / "data.json").exists():
+    if asked.resume and (folder / "data.json").exists():
         before = read_json(folder / "data.json")
         if not isinstance(before, dict) or before.get("digest") != entry["digest"]:
             raise BrokenFolder(f"the data changed since {folder} was started: start a new run, or bring the data back")
@@ -278,7 +308,7 @@ def _close_folder(folder: Path, model: Model, learner: Learner, asked: Options, 
         "fit": {
             "seed": asked.seed,
             "steps": history.steps,
-            "budget": asked.budget,
+            "budget": asked.seconds,
             "batch_size": asked.batch_size,
             "lr": asked.lr,
             "validation": asked.validation,

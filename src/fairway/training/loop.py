@@ -12,7 +12,7 @@ Order and noise are functions of (seed, step), so `state` is all a resume needs.
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from fairway.core.model import Model
 from fairway.core.objective import Objective, Optimisation, Phase, Step
-from fairway.core.random import Rows, mix
+from fairway.core.random import Rows, mix, seeded
 from fairway.training import checkpoint
 from fairway.training.batches import Batches, Table
 from fairway.training.callbacks import Callback
@@ -98,12 +98,11 @@ class Run:
         self._finish()
 
     def _take_step(self) -> None:
-        if self.drops:
-            torch.manual_seed(mix(self.plan.seed, DROPOUT, self.step))
-        for index, phase in enumerate(self.phases):
-            if self.step % phase.every == 0:
-                for repeat in range(phase.times):
-                    self._move(phase, mix(self.plan.seed, LOSS, self.step, index, repeat))
+        with seeded(mix(self.plan.seed, DROPOUT, self.step)) if self.drops else nullcontext():
+            for index, phase in enumerate(self.phases):
+                if self.step % phase.every == 0:
+                    for repeat in range(phase.times):
+                        self._move(phase, mix(self.plan.seed, LOSS, self.step, index, repeat))
         self.average.update(self.step)
         self.step += 1
 
