@@ -31,6 +31,7 @@ from fairway.networks.joined import joined, width
 from fairway.networks.mlp import MLP
 
 Critic = Callable[[Tensor, Tensor | None], Tensor]
+Penalty = Callable[[Critic, Tensor, Tensor, Tensor | None, Tensor], Tensor]
 
 
 def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
@@ -140,7 +141,8 @@ class Adversarial(Objective):
         critic: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.divergence, self.penalty = _named(DIVERGENCES, divergence), _named(PENALTIES, penalty)
+        self.divergence: Divergence = _named(DIVERGENCES, divergence, "divergence")
+        self.penalty: Penalty = _named(PENALTIES, penalty, "penalty")
         self.weight, self.critic_steps, self.hidden, self.critic = weight, critic_steps, tuple(hidden), critic
 
     def setup(self, model: Any) -> None:
@@ -186,7 +188,7 @@ class Adversarial(Objective):
         return logits[: len(real)], logits[len(real) :]
 
 
-def _named(table: dict[str, Any], name: str) -> Any:
+def _named(table: dict[str, Any], name: str, what: str) -> Any:
     if name not in table:
-        raise ValueError(f"expected one of {', '.join(table)}; got {name!r}")
+        raise ValueError(f"expected {what} among {', '.join(table)}; got {name!r}")
     return table[name]

@@ -27,7 +27,7 @@ class ELBO(Objective):
     """
 
     requires = (HasBound,)
-    optimisation = Optimisation(lr=1e-3)
+    optimisation = Optimisation(lr=3e-3)
     steps: Tensor
 
     def __init__(self, beta: float = 1.0, warm_up: int = 0) -> None:
