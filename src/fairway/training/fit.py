@@ -57,6 +57,7 @@ class Options:
     resume: bool = False
     callbacks: Sequence[Callback] = ()
     progress: bool = False
+    evaluate_every: int = 0  # in steps; 0 for the plan's own choice, which a budget measures
 
     def __post_init__(self) -> None:
         if self.resume and self.out is None:
@@ -263,6 +264,7 @@ def _learn(
             _resume(run, asked.folder)
         yield from run
         history = run.history
+        history.evaluate_every = run.plan.evaluate_every
     return history
 
 
@@ -277,7 +279,7 @@ def _run(
     objective.setup(model)
     objective.to(device=model.device, dtype=model.dtype)
     budget = asked.seconds if steps is None else None
-    plan = Plan(steps, budget, asked.batch_size or objective.batch_size, asked.seed)
+    plan = Plan(steps, budget, asked.batch_size or objective.batch_size, asked.seed, asked.evaluate_every)
     run = Run(model, objective, train, held_out, plan, asked.lr, callbacks, folder)
     objective.start(model, run.batches.all(START_ROWS).u)
     return run
@@ -312,6 +314,7 @@ def _close_folder(folder: Path, model: Model, learner: Learner, asked: Options, 
             "batch_size": asked.batch_size,
             "lr": asked.lr,
             "validation": asked.validation,
+            "evaluate_every": history.evaluate_every,
             "threads": torch.get_num_threads(),
         },
         "history": history.summary(),

@@ -16,7 +16,7 @@ class History:
         monitor: name of the held-out metric, lower is better.
         steps: steps taken. seconds: wall time of training.
         best: best value of the monitor. best_step: where it was reached.
-        stopped: why training ended.
+        stopped: why training ended. evaluate_every: steps between two evaluations.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -26,6 +26,7 @@ class History:
     best: float = math.inf
     best_step: int = 0
     stopped: str = ""
+    evaluate_every: int = 0
 
     def curve(self, name: str) -> list[tuple[int, float]]:
         """(step, value) pairs of one logged name."""
