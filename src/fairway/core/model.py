@@ -334,6 +334,8 @@ class Model(Configurable, nn.Module, ABC):
         self._require(HasScore)
 
         def rows_of(x: Tensor, context: Tensor | None, start: int) -> Tensor:
+            if self._has_gaps(x):
+                raise ValueError("expected x without NaN for a score, got gaps; complete the rows first")
             keep = x.requires_grad
             with torch.enable_grad():
                 point = x if keep else x.detach().requires_grad_()
@@ -561,6 +563,8 @@ class Model(Configurable, nn.Module, ABC):
         return self.event.missing and x.is_floating_point() and bool(torch.isnan(x).any())
 
     def _log_unnorm_rows(self, x: Tensor, context: Tensor | None, start: int) -> Tensor:
+        if self._has_gaps(x):
+            return self._log_marginal_rows(x, ~torch.isnan(x), context)
         u, ladj = self._to_model(x)
         return self._log_unnorm(u, context) + ladj
 
