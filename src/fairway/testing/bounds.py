@@ -17,7 +17,7 @@ from fairway.testing.density import has_log_prob, on_a_plane
 from fairway.testing.quadrature import GRIDS, Chart, enumerable, every_value, integrate_density
 from fairway.testing.subject import Subject
 
-SAMPLES = 24
+SAMPLES, LISTED = 24, 512
 
 
 def _only_a_bound(model: Any) -> bool:
@@ -25,7 +25,7 @@ def _only_a_bound(model: Any) -> bool:
     return bool(model.supports(HasBound) and (isinstance(model, HasBound) or not has_log_prob(model)))
 
 
-@check(lambda model: model.supports(HasBound))
+@check(lambda model: model.supports(HasBound), states=("trained",))
 def bound_follows_the_seed(s: Subject) -> None:
     x, context = s.rows(6)
     bound = s.model.bound(x, context, generator=0)
@@ -36,7 +36,7 @@ def bound_follows_the_seed(s: Subject) -> None:
     expect_close(fewer, bound[:3], "fewer rows", 1e-6, 1e-6)
 
 
-@check(lambda model: model.supports(HasBound))
+@check(lambda model: model.supports(HasBound), states=("trained",))
 def bound_is_minus_the_sum_of_its_terms(s: Subject) -> None:
     x, context = s.rows(6)
     terms = s.model.bound_terms(x, context, generator=0)
@@ -53,7 +53,7 @@ def bound_is_below_log_prob(s: Subject) -> None:
     expect(float(gap.mean()) < 1e-6 + 4 * error, f"the bound exceeds log_prob by {float(gap.mean()):.3g} on average")
 
 
-@check(lambda model: _only_a_bound(model) and (on_a_plane(model) or enumerable(model.event)))
+@check(lambda model: _only_a_bound(model) and (on_a_plane(model) or enumerable(model.event, LISTED)))
 def bound_has_a_mass_of_at_most_one(s: Subject) -> None:
     if s.event.counted:
         values = every_value(s.event)

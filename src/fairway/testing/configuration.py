@@ -109,7 +109,7 @@ def configuration_round_trip(s: Subject) -> None:
     expect({key: value.shape for key, value in again.named_parameters()} == shapes, "rebuilt with other parameters")
 
 
-@check()
+@check(states=("trained",))
 def save_and_load_round_trip(s: Subject) -> None:
     external = {k: v for k, v in s.model.arguments.items() if to_json(v, k) == {"external": k}}
     with named(type(s.model)), tempfile.TemporaryDirectory() as folder:
@@ -119,7 +119,7 @@ def save_and_load_round_trip(s: Subject) -> None:
     expect_close(fingerprint(s, loaded), fingerprint(s, s.model), "after save and load", rtol=0, atol=0)
 
 
-@check()
+@check(states=("redrawn",))
 def copies_are_independent(s: Subject) -> None:
     before = fingerprint(s, s.model)
     twin = copy.deepcopy(s.model)
@@ -203,7 +203,7 @@ def refuses_what_it_cannot_answer(s: Subject) -> None:
             expect_error(lambda ask=ask: ask(s.model, x, context), CapabilityError, "answers", name)
 
 
-@check(lambda model: any(p.requires_grad for p in model.parameters()), states=("trained",))
+@check(lambda model: isinstance(model.default_objective(), Objective), states=("trained",))
 def every_parameter_learns(s: Subject) -> None:
     start = dict(build(type(s.model), s.case).named_parameters())
     for name, parameter in s.model.named_parameters():

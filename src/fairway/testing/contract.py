@@ -63,4 +63,4 @@ def case_name(case: Case) -> str:
     """A short readable name: the kind, the shape, and what it is conditional on."""
     shape = "x".join("n" if size is None else str(size) for size in case.event.shape) or "scalar"
     given = "" if case.context_event is None else f"_given_{case.context_event.kind}"
-    return f"{case.event.kind}_{shape}{given}"
+    return f"{case.event.kind}_{shape}{'_with_gaps' if case.event.missing else ''}{given}"

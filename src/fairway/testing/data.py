@@ -56,6 +56,11 @@ def with_gaps(x: Tensor, seed: int = 0, share: float = 0.2) -> Tensor:
     return torch.where(gaps, torch.nan, x.double())
 
 
+def without_gaps(x: Tensor) -> Tensor:
+    """x with NaN filled by the mean of its column."""
+    return torch.where(x.isnan(), x.nanmean(0), x) if x.is_floating_point() else x
+
+
 def _hidden(event: Event, n: int, seed: int, context: Tensor | None) -> Tensor:
     rows = Rows(seed, n, dtype=torch.float64)
     shape = [s or LENGTH for s in event.shape]

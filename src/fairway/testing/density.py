@@ -28,12 +28,12 @@ def has_log_prob(model: Any) -> bool:
 
 def on_a_plane(model: Any) -> bool:
     """A continuous event with one or two entries."""
-    return not model.event.counted and not model.event.missing and model.event.dims <= 2
+    return not model.event.counted and model.event.dims <= 2
 
 
 def continuous(model: Any) -> bool:
     """An event on the real line, part of it, or many of them."""
-    return not model.event.counted and not model.event.missing
+    return not model.event.counted
 
 
 def mass(s: Subject) -> Mass:
@@ -46,7 +46,7 @@ def mass(s: Subject) -> Mass:
     return measured
 
 
-@check(has_log_prob)
+@check(has_log_prob, states=("trained",))
 def log_prob_takes_any_leading_dims(s: Subject) -> None:
     x, context = s.rows(6)
     flat = s.model.log_prob(x, context)
@@ -64,7 +64,7 @@ def log_prob_takes_any_leading_dims(s: Subject) -> None:
         expect_close(pairs, each, "one context for three rows each")
 
 
-@check(has_log_prob)
+@check(has_log_prob, states=("trained",))
 def log_prob_ignores_the_neighbours(s: Subject) -> None:
     x, context = s.rows(12)
     together = s.model.log_prob(x, context)
@@ -73,9 +73,9 @@ def log_prob_ignores_the_neighbours(s: Subject) -> None:
     expect_close(apart, together[order], "a row among other neighbours", rtol=1e-6, atol=1e-6)
 
 
-@check(lambda model: has_log_prob(model) and continuous(model))
+@check(lambda model: has_log_prob(model) and continuous(model), states=("redrawn",))
 def log_prob_is_differentiable(s: Subject) -> None:
-    x, context = s.rows(5)
+    x, context = s.rows(5, gaps=False)
     x = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(s.model.log_prob(x, context).sum(), x)
     expect(slope.isfinite().all(), "the gradient is not finite")
@@ -92,7 +92,7 @@ def density_integrates_to_one(s: Subject) -> None:
     expect(abs(total - 1) < 1e-2, f"the density integrates to {total:.4f}")
 
 
-@check(lambda model: has_log_prob(model) and enumerable(model.event) and not model.event.missing)
+@check(lambda model: has_log_prob(model) and enumerable(model.event))
 def probabilities_sum_to_one(s: Subject) -> None:
     total = float(_probabilities(s).sum())
     expect(abs(total - 1) < 1e-6, f"the probabilities of all values sum to {total:.6f}")
@@ -107,7 +107,7 @@ def samples_match_the_density(s: Subject) -> None:
     expect(p > ALARM, f"the mean log_prob of samples is not minus the entropy: p = {p:.1e}")
 
 
-@check(lambda model: has_log_prob(model) and enumerable(model.event) and not model.event.missing)
+@check(lambda model: has_log_prob(model) and enumerable(model.event))
 def samples_match_the_probabilities(s: Subject) -> None:
     values, probability, draws = every_value(s.event), _probabilities(s), s.sample(DRAWS, seed=12)
     base = (s.event.levels or 1) ** torch.arange(s.event.dims - 1, -1, -1)
@@ -131,7 +131,7 @@ def samples_obey_stein(s: Subject) -> None:
 
 @check(lambda model: model.supports(HasScore) and continuous(model))
 def score_is_the_gradient(s: Subject) -> None:
-    x, context = s.rows(5)
+    x, context = s.rows(5, gaps=False)
     score = s.model.score(x, context)
     expect(not score.requires_grad, "the score carries a gradient nobody asked for")
     unit = scale_of(s.event)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fairway.core.model import Case, Model
 from fairway.core.random import generator_for, seeded
-from fairway.testing.data import tiny_context, tiny_data
+from fairway.testing.data import tiny_context, tiny_data, without_gaps
 
 ROWS, STEPS = 192, 50
 SPREAD = 0.3
@@ -45,9 +45,10 @@ class Subject:
         """The model's event."""
         return self.model.event
 
-    def rows(self, n: int) -> tuple[Tensor, Tensor | None]:
-        """The first n observations and contexts."""
-        return self.x[:n], None if self.context is None else self.context[:n]
+    def rows(self, n: int, gaps: bool = True) -> tuple[Tensor, Tensor | None]:
+        """The first n observations and contexts; without gaps, what is missing is filled in."""
+        x = self.x if gaps else without_gaps(self.x)
+        return x[:n], None if self.context is None else self.context[:n]
 
     def one_context(self) -> Tensor | None:
         """One context (*C), or None."""
@@ -99,8 +100,15 @@ def trained(model_class: type[Model], case: Case) -> Subject:
     from fairway.training.fit import fit
 
     model, (x, context) = build(model_class, case), tiny_rows(case)
-    fitted = fit(model, x, context=context, steps=STEPS, batch_size=64, seed=0, progress=False)
+    fitted = fit(model, x, context=context, steps=_steps(model), batch_size=64, seed=0, progress=False)
     return Subject("trained", fitted.double().eval(), case, x, context)
+
+
+def _steps(model: Any) -> int:
+    """Fifty moves of its players: ten steps for a critic that moves five times in each."""
+    objective = model.default_objective()
+    moves = sum(phase.times / phase.every for phase in objective.phases(model)) if hasattr(objective, "phases") else 1
+    return max(STEPS // round(moves), STEPS // 5)
 
 
 _STATES = {"redrawn": redrawn, "trained": trained}

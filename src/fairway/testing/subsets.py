@@ -29,8 +29,7 @@ def _both(model: Any) -> bool:
 
 @check(_both)
 def marginal_of_all_and_of_none(s: Subject) -> None:
-    x, context = s.rows(6)
-    x = torch.where(x.isnan(), x[0], x) if x.is_floating_point() else x
+    x, context = s.rows(6, gaps=False)
     every, none = (torch.full(x.shape[1:], value, dtype=torch.bool) for value in (True, False))
     expect_close(s.model.log_marginal(x, every, context), s.model.log_prob(x, context), "all entries", 1e-6, 1e-6)
     expect_close(s.model.log_marginal(x, none, context), torch.zeros(6), "no entry", 0, 1e-6)
@@ -40,6 +39,9 @@ def marginal_of_all_and_of_none(s: Subject) -> None:
     folded = None if context is None else context.unflatten(0, (3, 2))
     deep = s.model.log_marginal(x.unflatten(0, (3, 2)), some.unflatten(0, (3, 2)), folded)
     expect_close(deep.flatten(), torch.stack(one_by_one), "leading dims (3, 2)", 1e-6, 1e-6)
+    if s.event.missing:
+        holes = torch.where(some, x.double(), torch.nan)
+        expect_close(s.model.log_prob(holes, context), torch.stack(one_by_one), "log_prob of rows with gaps", 1e-6)
     if not s.event.counted:
         holes = torch.where(some, x, torch.nan)
         expect_close(s.model.log_marginal(holes, some, context), torch.stack(one_by_one), "NaN where unobserved", 1e-6)
@@ -48,7 +50,7 @@ def marginal_of_all_and_of_none(s: Subject) -> None:
 @check(lambda model: _both(model) and _two_columns(model))
 def marginal_integrates_the_joint(s: Subject) -> None:
     for column in (0, 1):
-        point, observed = s.x[0], torch.arange(2) == column
+        point, observed = s.rows(1, gaps=False)[0][0], torch.arange(2) == column
         got = s.model.log_marginal(point, observed, s.one_context())
         measured = _along_the_other(s, point, column)
         expect_close(got, torch.tensor(measured.total).log(), f"marginal of column {column}", 1e-4, 1e-4)
@@ -66,8 +68,7 @@ def marginal_sums_the_joint(s: Subject) -> None:
 
 @check(lambda model: model.supports(HasConditional))
 def completions_keep_what_is_observed(s: Subject) -> None:
-    x, context = s.rows(3)
-    x = torch.where(x.isnan(), x[0], x) if x.is_floating_point() else x
+    x, context = s.rows(3, gaps=False)
     observed = torch.arange(s.event.dims).reshape(x.shape[1:]) % 2 == 0
     draws = s.model.complete(x, observed, 4, context=context, generator=0)
     expect(tuple(draws.shape) == (3, 4, *x.shape[1:]), f"3 rows, 4 draws: got {tuple(draws.shape)}")
@@ -80,7 +81,7 @@ def completions_keep_what_is_observed(s: Subject) -> None:
 
 @check(lambda model: model.supports(HasConditional) and model.supports(HasLogProb) and _two_columns(model))
 def completions_follow_the_conditional(s: Subject) -> None:
-    point, observed = s.x[0], torch.tensor([True, False])
+    point, observed = s.rows(1, gaps=False)[0][0], torch.tensor([True, False])
     law = s.model.conditional(point, observed, s.one_context())
     draws = law.sample(DRAWS, generator=5)[:, 1:]
     p = chi_square_p(*_along_the_other(s, point, 0).counts(draws, 24))
