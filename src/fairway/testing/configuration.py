@@ -57,10 +57,12 @@ def fingerprint(s: Subject, model: Any) -> Tensor:
     return torch.cat(parts)
 
 
-def expect_error(action: Callable[[], Any], kind: type[Exception], says: str, when: str) -> None:
-    """The action raises this error with these words in it, and no other."""
+def expect_error(
+    kind: type[Exception], says: str, when: str, ask: Callable[..., Any], *given: Any, **named: Any
+) -> None:
+    """The call ask(*given, **named) raises this error with these words in it, and no other."""
     try:
-        action()
+        ask(*given, **named)
     except kind as error:
         expect(says in str(error), f"{when}: expected an error with {says!r}, got {str(error)!r}")
     except Exception as error:
@@ -155,7 +157,7 @@ def takes_every_kind_it_accepts(s: Subject) -> None:
     ranges: dict[str, dict[str, Any]] = {"bounded": {"low": -1, "high": 3}, "integer": {"low": 2, "high": 5}}
     ranges.update(category={"levels": 3}, tokens={"levels": 3})
     for kind in type(s.model).accepts:
-        event = Event(s.event.shape, kind, **ranges.get(kind, {}))  # type: ignore[arg-type]
+        event = Event(s.event.shape, kind, **ranges.get(kind, {}))
         model = build(type(s.model), Case(event, s.case.context_event, s.case.arguments))
         model.preprocess.fit(tiny_data(event, 64))
         if s.context is not None:
@@ -169,7 +171,7 @@ def refuses_other_kinds(s: Subject) -> None:
     for kind in sorted(set(KINDS) - set(type(s.model).accepts)):
         event = Event(s.event.shape, kind, **ranges)  # type: ignore[arg-type]
         case = Case(event, s.case.context_event, s.case.arguments)
-        expect_error(lambda case=case: build(type(s.model), case), ValueError, kind, f"a {kind} event")
+        expect_error(ValueError, kind, f"a {kind} event", build, type(s.model), case)
 
 
 @check(states=("redrawn",))
@@ -181,17 +183,17 @@ def refuses_wrong_input(s: Subject) -> None:
         name = capability.asks  # type: ignore[attr-defined]
         fixed = all(size is not None for size in s.event.shape)
         if fixed:
-            expect_error(lambda ask=ask: ask(s.model, wrong, context), ValueError, "expected", f"{name}, wrong shape")
+            expect_error(ValueError, "expected", f"{name}, wrong shape", ask, s.model, wrong, context)
         if not s.event.counted and not s.event.missing and capability not in (HasMarginal, HasConditional):
             holes = x.clone()
             holes.flatten()[1] = torch.nan
-            expect_error(lambda ask=ask, h=holes: ask(s.model, h, context), ValueError, "expected", f"{name}, NaN")
+            expect_error(ValueError, "expected", f"{name}, NaN", ask, s.model, holes, context)
         other = None if context is not None else torch.zeros(3, 1)
-        expect_error(lambda ask=ask, o=other: ask(s.model, x, o), ValueError, "expected", f"{name}, context")
+        expect_error(ValueError, "expected", f"{name}, context", ask, s.model, x, other)
     for n in (0, -1, 2.0):
-        expect_error(lambda n=n: s.sample(n), ValueError, "expected", f"sample({n})")
+        expect_error(ValueError, "expected", f"sample({n})", s.sample, n)
     other = None if context is not None else torch.zeros(1)
-    expect_error(lambda: s.model.sample(2, context=other), ValueError, "expected", "sample, context")
+    expect_error(ValueError, "expected", "sample, context", s.model.sample, 2, context=other)
 
 
 @check(states=("redrawn",))
@@ -200,7 +202,7 @@ def refuses_what_it_cannot_answer(s: Subject) -> None:
     for capability, ask in QUESTIONS.items():
         if not s.model.supports(capability):
             name = capability.asks  # type: ignore[attr-defined]
-            expect_error(lambda ask=ask: ask(s.model, x, context), CapabilityError, "answers", name)
+            expect_error(CapabilityError, "answers", name, ask, s.model, x, context)
 
 
 @check(lambda model: isinstance(model.default_objective(), Objective), states=("trained",))
