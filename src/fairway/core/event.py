@@ -71,8 +71,9 @@ class Event:
             raise ValueError(f"expected low < high for a bounded event, got low={self.low}, high={self.high}")
 
     def __repr__(self) -> str:
-        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
-        return f"Event({', '.join(shown)})"
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        shown = [f.name for f in fields(self) if f.name == "kind" or values[f.name] != f.default]
+        return f"Event({', '.join(f'{name}={values[name]!r}' for name in shown)})"
 
     # -- what it says -------------------------------------------------------------------------------------------
     @property

@@ -150,7 +150,7 @@ class Logit(Preprocessing):
     def to_model(self, x: Tensor, rows: Rows | None = None) -> tuple[Tensor, Tensor]:
         p = self.margin + (1 - 2 * self.margin) * (x.double() - self.low) / self.span
         inside = (p > 0) & (p < 1)
-        p = torch.where(inside, p, 0.5)
+        p = torch.where(inside | torch.isnan(p), p, 0.5)  # a gap stays a gap
         u = torch.logit(p)
         slope = math.log((1 - 2 * self.margin) / self.span) - p.log() - torch.log1p(-p)
         return u, event_sum(torch.where(inside, slope, -math.inf))
@@ -165,7 +165,7 @@ class Log(Preprocessing):
 
     def to_model(self, x: Tensor, rows: Rows | None = None) -> tuple[Tensor, Tensor]:
         x = x.double()
-        u = torch.where(x > 0, x, 1.0).log()
+        u = torch.where((x > 0) | torch.isnan(x), x, 1.0).log()
         return u, event_sum(torch.where(x > 0, -u, -math.inf))
 
     def to_data(self, u: Tensor) -> Tensor:
