@@ -56,6 +56,10 @@ def final(method: F) -> F:
     return method
 
 
+def _is_final(member: Any) -> bool:
+    return getattr(getattr(member, "__func__", member), "__fairway_final__", False)  # a classmethod wraps its function
+
+
 @dataclass(frozen=True)
 class Case:
     """A tiny instance of a model, built in milliseconds, that the contract tests run on."""
@@ -86,7 +90,7 @@ class Model(Configurable, nn.Module, ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in cls.__dict__:
-            if any(getattr(base.__dict__.get(name), "__fairway_final__", False) for base in cls.__mro__[1:]):
+            if any(_is_final(base.__dict__.get(name)) for base in cls.__mro__[1:]):
                 raise TypeError(f"{cls.__name__} overrides the final method {name}; write the hook _{name} instead")
         refuse_two_answers(cls)
 

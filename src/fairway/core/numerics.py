@@ -39,7 +39,7 @@ def normal_log_prob(x: Tensor, mean: Tensor | float = 0.0, log_std: Tensor | flo
 
 def standard_normal_log_prob(z: Tensor) -> Tensor:
     """(B, ...) -> (B,): log N(z; 0, I), nats."""
-    z = z.flatten(1)
+    z = z.flatten(1) if z.ndim > 1 else z.unsqueeze(1)
     return -0.5 * z.square().sum(1) - 0.5 * LOG_2PI * z.shape[1]
 
 
