@@ -7,6 +7,7 @@ keeps unseen levels possible.
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fairway.core.objective import Batch, Solver
 from fairway.core.random import Rows
@@ -19,14 +20,19 @@ class Counts(Solver):
         smoothing: pseudo-rows per level (1 is Laplace's).
     """
 
+    counted: Tensor
+
     def __init__(self, smoothing: float = 1.0) -> None:
         super().__init__()
+        if not smoothing >= 0:
+            raise ValueError(f"expected smoothing as a number of rows >= 0, got {smoothing}")
         self.smoothing = smoothing
         self.register_buffer("counted", torch.zeros((), dtype=torch.bool))
 
     def start(self, model: Any, data: Batch, rows: Rows) -> None:
         if not hasattr(model, "count"):
             raise TypeError(f"counts learns tables of probabilities (independent); got {model.name()}")
+        self.counted.fill_(False)
 
     @torch.no_grad()
     def step(self, model: Any, data: Batch) -> dict[str, float]:

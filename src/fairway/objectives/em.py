@@ -34,13 +34,15 @@ class EM(Solver):
     """
 
     requires = (HasLogProb,)
+    gain: Tensor
+    previous: Tensor
+    pooled: Tensor
 
     def __init__(
         self, iterations: int = 200, tolerance: float = 1e-5, prior: float | None = None, floor: float = 1e-6
     ) -> None:
         super().__init__()
         self.iterations, self.tolerance, self.prior, self.floor = iterations, tolerance, prior, floor
-        self.register_buffer("iteration", torch.zeros((), dtype=torch.long))
         self.register_buffer("gain", torch.tensor(math.inf, dtype=torch.float64))
         self.register_buffer("previous", torch.tensor(-math.inf, dtype=torch.float64))
         self.register_buffer("pooled", torch.zeros(0, 0, dtype=torch.float64))
@@ -60,44 +62,38 @@ class EM(Solver):
         x = data.u.flatten(1)
         if len(x) < model.components:
             raise ValueError(f"expected at least as many rows as components ({model.components}), got {len(x)}")
-        centre, label = _kmeans(x, model.components, rows.shared())
-        within = x - centre[label]
-        self.pooled = _scatter(within) / len(x)
-        responsibility = torch.nn.functional.one_hot(label, model.components).to(x.dtype)
-        self._maximise(model, data, responsibility, [x] * model.components, None)
+        weight = _weights(data, x)
+        centre, label = _kmeans(x, weight, model.components, rows.shared())
+        self.pooled = _scatter((x - centre[label]) * weight.sqrt().unsqueeze(1)) / weight.sum()
+        self.gain, self.previous = torch.full_like(self.gain, math.inf), torch.full_like(self.previous, -math.inf)
+        membership = torch.nn.functional.one_hot(label, model.components).to(x.dtype)
+        self._maximise(model, membership * weight.unsqueeze(1), [x] * model.components, None)
 
     @torch.no_grad()
     def step(self, model: Any, data: Batch) -> dict[str, float]:
-        x = data.u.flatten(1)
-        joint = model.log_joint(x) if data.observed is None else model.log_joint_observed(x, data.observed.flatten(1))
+        x, observed = data.u.flatten(1), None if data.observed is None else data.observed.flatten(1)
+        joint = model.log_joint(x) if observed is None else model.log_joint_observed(x, observed)
         log_prob = joint.logsumexp(1)
-        completed, spread = [x] * model.components, None
-        responsibility = (joint - log_prob.unsqueeze(1)).exp()
-        if data.observed is not None:
-            completed, spread = _complete(model, x, data.observed.flatten(1), responsibility)
-        mean = float(data.mean(log_prob)) / model.dims
-        self.gain = torch.tensor(mean, dtype=torch.float64) - self.previous
-        self.previous = torch.tensor(mean, dtype=torch.float64)
-        self.iteration += 1
-        self._maximise(model, data, responsibility, completed, spread)
-        return {"loss": -mean}
+        weight = (joint - log_prob.unsqueeze(1)).exp() * _weights(data, x).unsqueeze(1)
+        completed, spread = (
+            ([x] * model.components, None) if observed is None else _complete(model, x, observed, weight)
+        )
+        mean = data.mean(log_prob).double() / model.dims
+        self.gain, self.previous = mean - self.previous, mean
+        self._maximise(model, weight, completed, spread)
+        return {"loss": -float(mean)}
 
     def done(self) -> bool:
-        return int(self.iteration) >= self.iterations or 0 <= float(self.gain) < self.tolerance
+        return abs(float(self.gain)) < self.tolerance
 
-    def _maximise(
-        self, model: Any, data: Batch, responsibility: Tensor, completed: list[Tensor], spread: Tensor | None
-    ) -> None:
-        """Weights, means and covariances from responsibilities (n, K) and completed rows per component."""
-        weight = responsibility if data.weight is None else responsibility * data.weight.unsqueeze(1)
+    def _maximise(self, model: Any, weight: Tensor, completed: list[Tensor], spread: Tensor | None) -> None:
+        """Weights, means and covariances from what rows count for (n, K) and completed rows (n, D) per component."""
         count = weight.sum(0).clamp(min=1e-10)
-        means = torch.stack([weight[:, k] @ completed[k] / count[k] for k in range(model.components)])
-        scatter = torch.stack(
-            [_scatter((completed[k] - means[k]) * weight[:, k : k + 1].sqrt()) for k in range(model.components)]
-        )
+        means = torch.stack([weight[:, k] @ x / count[k] for k, x in enumerate(completed)])
+        centred = [(x - means[k]) * weight[:, k : k + 1].sqrt() for k, x in enumerate(completed)]
+        scatter = torch.stack([_scatter(x) for x in centred])
         scatter = scatter if spread is None else scatter + spread
-        covariances = self._covariances(model, scatter, count)
-        model.set_components(count / count.sum(), means, covariances)
+        model.set_components(count / count.sum(), means, self._covariances(model, scatter, count))
 
     def _covariances(self, model: Any, scatter: Tensor, count: Tensor) -> Tensor:
         """The covariances of the model's form."""
@@ -116,43 +112,61 @@ class EM(Solver):
         return scatter_k + self.floor * torch.eye(model.dims, dtype=scatter.dtype, device=scatter.device)
 
 
+def patterns(observed: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The distinct masks of (B, D) booleans, each with the rows that have it."""
+    masks, which, counts = torch.unique(observed, dim=0, return_inverse=True, return_counts=True)
+    return list(zip(masks, which.argsort(stable=True).split(counts.tolist()), strict=True))
+
+
+def _weights(data: Batch, x: Tensor) -> Tensor:
+    return torch.ones_like(x[:, 0]) if data.weight is None else data.weight.to(x.dtype)
+
+
 def _scatter(x: Tensor) -> Tensor:
     return x.mT @ x
 
 
-def _complete(model: Any, x: Tensor, observed: Tensor, responsibility: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Rows with conditional means filled in, per component, and the conditional covariances they leave out (K, D, D)."""
-    from fairway.models.classical.mixture import patterns
+def _complete(model: Any, x: Tensor, observed: Tensor, weight: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Rows with conditional means filled in, per component, and the conditional covariances they leave out (K, D, D).
 
-    completed = [x.clone() for _ in range(model.components)]
+    Args:
+        x, observed: (n, D).
+        weight: (n, K) what a row counts for in a component.
+    """
+    completed, covariances = [x.clone() for _ in range(model.components)], model.covariances()
     spread = x.new_zeros(model.components, model.dims, model.dims)
     for pattern, index in patterns(observed):
         missing = (~pattern).nonzero().squeeze(1)
         for k in range(model.components if len(missing) else 0):
-            mean, covariance = model.conditional_of(k, x[index], pattern)
+            mean, covariance = model.conditional_of(k, x[index], pattern, covariances[k])
             completed[k][index.unsqueeze(1), missing] = mean
-            spread[k][missing.unsqueeze(1), missing] += responsibility[index, k].sum() * covariance
+            spread[k][missing.unsqueeze(1), missing] += weight[index, k].sum() * covariance
     return completed, spread
 
 
-def _kmeans(x: Tensor, k: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Centres (k, D) and labels (n,) after k-means++ and a few rounds of k-means."""
-    centre = _plus_plus(x, k, generator)
+def _kmeans(x: Tensor, weight: Tensor, k: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Centres (k, D) and labels (n,) after k-means++ and a few rounds of k-means on weighted rows."""
+    centre = _plus_plus(x, weight, k, generator)
     for _ in range(LLOYD):
         label = torch.cdist(x, centre).argmin(1)
-        sums = torch.zeros_like(centre).index_add_(0, label, x)
-        count = torch.bincount(label, minlength=k).to(x.dtype).unsqueeze(1)
-        centre = torch.where(count > 0, sums / count.clamp(min=1), centre)
+        sums = torch.zeros_like(centre).index_add_(0, label, x * weight.unsqueeze(1))
+        count = torch.zeros_like(centre[:, 0]).index_add_(0, label, weight).unsqueeze(1)
+        centre = torch.where(count > 0, sums / torch.where(count > 0, count, 1.0), centre)
     return centre, torch.cdist(x, centre).argmin(1)
 
 
-def _plus_plus(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
+def _plus_plus(x: Tensor, weight: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """Each new centre is drawn with probability proportional to the squared distance to the nearest one so far."""
-    chosen = [int(torch.randint(len(x), (), generator=generator))]
+    chosen = [_draw(weight, generator)]
     distance = (x - x[chosen[0]]).square().sum(1)
     for _ in range(1, k):
-        total = distance.double().cpu().cumsum(0)
-        draw = torch.rand((), generator=generator, dtype=torch.float64) * total[-1]
-        chosen.append(int(torch.searchsorted(total, draw).clamp(max=len(x) - 1)))
+        chosen.append(_draw(distance * weight, generator))
         distance = torch.minimum(distance, (x - x[chosen[-1]]).square().sum(1))
     return x[chosen]
+
+
+def _draw(weight: Tensor, generator: torch.Generator) -> int:
+    """An index with probability proportional to its weight."""
+    total = weight.double().cpu().cumsum(0)
+    draw = torch.rand((), generator=generator, dtype=torch.float64) * total[-1]
+    return int(torch.searchsorted(total, draw, right=True).clamp(max=len(weight) - 1))

@@ -64,16 +64,18 @@ class Batches:
     def take(self, index: Tensor, noise_seed: int) -> Batch:
         """The rows at an index, in model units."""
         index = index.to(self.table.x.device)
-        if self._u is not None:
-            u = self._u[index]
-        else:
-            noise = Rows(noise_seed, len(index), 0, self.model.dtype, self.model.device)
-            u = self.model._to_model(self.table.x[index], noise)[0]
-        observed = ~torch.isnan(u) if self.model.event.missing else None
-        u = u if observed is None else torch.nan_to_num(u)
+        observed = ~torch.isnan(self.table.x[index]) if self.model.event.missing else None
+        u = self._model_units(index, noise_seed)
+        u = u if observed is None else torch.where(observed, u, torch.zeros_like(u))
         context = None if self._context is None else self._context[index]
         weight = None if self.table.weight is None else self.table.weight[index]
         return Batch(u, context, weight, observed)
+
+    def _model_units(self, index: Tensor, noise_seed: int) -> Tensor:
+        if self._u is not None:
+            return self._u[index]
+        noise = Rows(noise_seed, len(index), 0, self.model.dtype, self.model.device)
+        return self.model._to_model(self.table.x[index], noise)[0]
 
     def _index(self) -> Tensor:
         """Positions [k B, (k + 1) B) of the endless order; a batch may cross an epoch's end."""

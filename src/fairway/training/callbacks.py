@@ -12,6 +12,8 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+REDRAW = 10  # steps between two updates of the bar: each costs as much as a small step
+
 
 class Callback:
     """Does nothing; override what you need."""
@@ -54,6 +56,10 @@ class ProgressBar(Callback):
         self._bar: Progress | None = None
 
     def on_step(self, run: Any) -> None:
+        if run.step % REDRAW == 0 or self._bar is None:
+            self._show(run)
+
+    def _show(self, run: Any) -> None:
         if self._bar is None:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
             self._bar = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), transient=True)
@@ -64,7 +70,8 @@ class ProgressBar(Callback):
     def on_log(self, run: Any, row: dict[str, Any]) -> None:
         if self._bar is not None:
             best = "" if run.history.best_step == 0 else f"  best {run.history.best:.4g} @ {run.history.best_step}"
-            self._bar.update(self._task, note=f"loss {row['loss']:.4g}{best}")
+            self._show(run)
+            self._bar.update(self._task, note=f"loss {row.get('loss', float('nan')):.4g}{best}")
 
     def on_end(self, run: Any) -> None:
         if self._bar is not None:

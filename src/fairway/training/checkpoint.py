@@ -6,15 +6,49 @@ under a temporary name and renamed, so that the last good one survives a kill or
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairway.training.files import BrokenFolder, read_json, read_tensors, replace_folder, write_json, write_tensors
 
 Snapshot = tuple[dict[str, Tensor], dict[str, Any]]
+PLACE = Path("training") / "checkpoint"  # in the run folder
+
+
+def copies(tensors: Mapping[str, Tensor], into: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """Copies of tensors that go on to change; the memory of earlier copies is used again where it fits."""
+    out = {}
+    for name, tensor in tensors.items():
+        old, now = (into or {}).get(name), tensor.detach()
+        same = old is not None and (old.shape, old.dtype, old.device) == (now.shape, now.dtype, now.device)
+        out[name] = old.copy_(now) if same and old is not None else now.clone()
+    return out
+
+
+def module_tensors(prefix: str, module: nn.Module) -> dict[str, Tensor]:
+    """A module's parameters and buffers under prefixed names, not copied."""
+    return {f"{prefix}.{name}": value for name, value in module.state_dict().items()}
+
+
+def load_module(prefix: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of `module_tensors`; a buffer takes the shape and the precision it was saved with."""
+    own = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
+    for name, buffer in dict(module.named_buffers()).items():
+        if name in own and (buffer.shape, buffer.dtype) != (own[name].shape, own[name].dtype):
+            replace_buffer(module, name, own[name])
+    module.load_state_dict(own)
+
+
+def replace_buffer(module: nn.Module, name: str, like: Tensor) -> None:
+    """An empty buffer of another shape or precision in the place of the module's own."""
+    path, _, leaf = name.rpartition(".")
+    owner = module.get_submodule(path)
+    device = None if owner._buffers[leaf] is None else owner._buffers[leaf].device  # type: ignore[union-attr]
+    owner._buffers[leaf] = torch.empty_like(like, device=device)
 
 
 def optimiser_tensors(name: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -23,7 +57,7 @@ def optimiser_tensors(name: str, optimiser: torch.optim.Optimizer) -> dict[str, 
     return {f"optimiser.{name}.{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
 
 
-def load_optimiser(name: str, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def load_optimiser(name: str, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of `optimiser_tensors`."""
     prefix, state = f"optimiser.{name}.", dict[int, dict[str, Tensor]]()
     for key, value in tensors.items():
@@ -33,8 +67,9 @@ def load_optimiser(name: str, optimiser: torch.optim.Optimizer, tensors: dict[st
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def write(folder: Path, snapshot: Snapshot) -> None:
-    """Write a snapshot as `folder`, whole or not at all."""
+def write(run_folder: Path, snapshot: Snapshot) -> None:
+    """Write a snapshot into a run folder, whole or not at all."""
+    folder = run_folder / PLACE
     temporary = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -43,16 +78,17 @@ def write(folder: Path, snapshot: Snapshot) -> None:
     replace_folder(temporary, folder)
 
 
-def read(folder: Path) -> Snapshot | None:
-    """The snapshot in `folder`; an interrupted replacement falls back to the one before; None where there is none.
+def read(run_folder: Path) -> Snapshot | None:
+    """The snapshot of a run folder; an interrupted replacement falls back to the one before; None where there is none.
 
     Raises:
         BrokenFolder: the files are there but damaged.
     """
+    folder = run_folder / PLACE
     for place in (folder, folder.with_name(f".{folder.name}.old")):
         if (place / "state.json").is_file():
             counters = read_json(place / "state.json")
-            if not isinstance(counters, dict):
+            if not isinstance(counters, dict) or not isinstance(counters.get("plan"), dict):
                 raise BrokenFolder(f"{place / 'state.json'} is not a checkpoint")
             return read_tensors(place / "state.safetensors"), counters
     return None

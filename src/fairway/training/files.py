@@ -1,11 +1,13 @@
 """Files that are either whole or absent: write beside, sync, rename."""
 
+import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
@@ -18,7 +20,7 @@ class BrokenFolder(ValueError):
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, sync it, rename it into place."""
+    """Write a file under a temporary name, sync it, rename it into place (instead of a link, not through it)."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -28,6 +30,13 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def digest_of(tensor: Tensor) -> str:
+    """SHA-256 (hex) over a tensor's dtype, shape and bytes."""
+    seen = hashlib.sha256(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+    seen.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return seen.hexdigest()
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -47,7 +56,7 @@ def read_json(path: Path) -> Any:
         raise BrokenFolder(f"{path} is larger than 16 MiB: not a configuration")
     try:
         return json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise BrokenFolder(f"{path} is not valid JSON: {str(error)[:200]}") from None
 
 
@@ -79,7 +88,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             aliases = json.loads((file.metadata() or {}).get(ALIASES, "{}"))
         return {**tensors, **{name: tensors[target] for name, target in aliases.items()}}
-    except (SafetensorError, KeyError, ValueError, AttributeError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise BrokenFolder(f"{path} is truncated or not a safetensors file: {str(error)[:200]}") from None
 
 

@@ -5,6 +5,7 @@ or of gradient descent -> the best weights, in eval mode. With `out`, everything
 run is in the folder.
 """
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,11 +27,12 @@ from fairway.training import checkpoint, run_folder
 from fairway.training.batches import Table
 from fairway.training.callbacks import Callback, ProgressBar
 from fairway.training.card import card
-from fairway.training.files import BrokenFolder, read_json, write_bytes, write_json
+from fairway.training.files import write_bytes, write_json
 from fairway.training.history import History
 from fairway.training.loop import Run
 from fairway.training.options import Learner, build_learner, build_model, refuse_ambiguous
-from fairway.training.plan import Plan, seconds_of
+from fairway.training.plan import Plan, integer, seconds_of
+from fairway.training.resume import begin, go_on, identity
 from fairway.training.solve import Solve
 
 BUILD, SPLIT = 21, 22  # streams of the fit's seed
@@ -64,6 +66,13 @@ class Options:
             raise ValueError("expected out=FOLDER with resume=True, got none")
         if not 0 <= self.validation < 1:
             raise ValueError(f"expected validation as a share in [0, 1), got {self.validation}")
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) is not None:
+                setattr(self, name, integer(name, getattr(self, name), least=1))
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise ValueError(f"expected lr as a positive number, got {self.lr}")
+        self.seed = integer("seed", self.seed)
+        self.seconds = seconds_of(self.budget)
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> tuple["Options", dict[str, Any]]:
@@ -75,11 +84,6 @@ class Options:
     def folder(self) -> Path | None:
         """The run folder."""
         return None if self.out is None else Path(self.out)
-
-    @property
-    def seconds(self) -> float | None:
-        """The budget."""
-        return seconds_of(self.budget)
 
 
 def fit(
@@ -107,18 +111,19 @@ def fit(
     """Train a model on x and return it in eval mode, with `history`.
 
     Args:
-        model: a registered name ("real_nvp"), or an instance.
+        model: a registered name ("real_nvp"), or an instance: it goes on from its weights, in units measured anew.
         x: array-like (n, d), (n, h, w) or (n, c, h, w); a `Dataset`; a data set's name; a path.
         context: array-like (n, *C): class labels or numbers the model is conditioned on.
         weights: (n,) row weights.
         objective: how to learn (an instance or a registered name); None for the model's own.
         preprocess: True for the model's own units, False for data already in model units, or a `Preprocessing`.
         validation: share of rows held out for early stopping (0 for none).
-        steps: number of steps. budget: seconds instead ("30s", "5m"): a short measurement buys steps.
+        steps: number of steps. budget: seconds instead ("30s", "5m"): a short measurement buys steps (a solver
+            stops at whichever comes first).
         batch_size, lr: override the objective's.
         seed: of everything drawn. Same seed, same machine, same result.
         device: "auto", "cpu", "cuda". dtype: None for the input's with solvers and float32 with networks.
-        out: run folder. resume: go on from its last checkpoint.
+        out: run folder. resume: go on from its last checkpoint, on the same data with the same options.
         callbacks: see `fairway.training.callbacks`. progress: show a bar.
         options: go to the model's constructor, else to its objective's; "objective.NAME" says which.
 
@@ -148,24 +153,25 @@ def loop(model: str | Model, x: Any, **options: Any) -> Generator[Run | Solve, N
     3 real_nvp
     """
     asked, options = Options.take(options)
-    data, context = _read(x, asked.context)
+    data, context = _read(model, x, asked.context)
     built, learner = _build(model, data, context, asked, options)
     _place(built, learner, data, asked)
     _set_units(built, asked.preprocess)
-    train, held_out = _split(_table(built, data, context, asked.weights), built, learner, asked)
+    table = _table(built, data, context, asked.weights)
+    train, held_out = _split(table, built, learner, asked)
     _fit_units(built, asked.preprocess, train)
+    start = None if asked.folder is None else _open_folder(asked.folder, built, learner, data, table, asked)
+    yield from _learn(built, learner, train, held_out, asked, start)
     if asked.folder is not None:
-        _open_folder(asked.folder, built, data, asked)
-    history = yield from _learn(built, learner, train, held_out, asked)
-    object.__setattr__(built, "history", history)
-    if asked.folder is not None:
-        _close_folder(asked.folder, built, learner, asked, history)
+        _close_folder(asked.folder, built, learner, data, asked)
     return built
 
 
 # -- data and model ---------------------------------------------------------------------------------------------
-def _read(x: Any, context: Any) -> tuple[Dataset, Tensor | None]:
-    data = x if isinstance(x, Dataset) else load_data(x)
+def _read(model: str | Model, x: Any, context: Any) -> tuple[Dataset, Tensor | None]:
+    """The data (under the event of a model that is built already) and the context, one per row."""
+    event = None if isinstance(model, str) else model.event
+    data = x if isinstance(x, Dataset) else load_data(x, event=event)
     if isinstance(context, str):
         if context != "labels" or data.labels is None:
             raise ValueError(f"expected context as an array, or 'labels' for data that have them; got {context!r}")
@@ -189,7 +195,6 @@ def _build(
             refuse_ambiguous(model, learner, options)
         else:
             learner = build_learner(model, asked.objective, left)
-        learner.to(model.device)
         if isinstance(learner, Objective):
             learner.check(model)
     return model, learner
@@ -197,18 +202,15 @@ def _build(
 
 def _place(model: Model, learner: Learner, data: Dataset, asked: Options) -> None:
     """Choose precision and device: solvers keep a float64 input's precision, networks are float32."""
-    dtype: Any = asked.dtype
-    if isinstance(dtype, str):
-        dtype = getattr(torch, dtype, None)
-        if not isinstance(dtype, torch.dtype):
-            raise ValueError("expected dtype as float32 or float64")
+    dtype = getattr(torch, asked.dtype, None) if isinstance(asked.dtype, str) else asked.dtype
+    if asked.dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ValueError(f"expected dtype as float32 or float64, got {asked.dtype!r}")
     if dtype is None:
-        solver = not isinstance(learner, Objective)
-        dtype = data.x.dtype if solver and data.x.is_floating_point() else torch.get_default_dtype()
+        keep = not isinstance(learner, Objective) and data.x.dtype == torch.float64
+        dtype = torch.float64 if keep else torch.get_default_dtype()
     place = ("cuda" if torch.cuda.is_available() else "cpu") if asked.device == "auto" else asked.device
     model.to(device=place, dtype=dtype)
-    with seeded(0):
-        learner.to(device=place, dtype=dtype)
+    learner.to(device=place, dtype=dtype)
 
 
 def _set_units(model: Model, preprocess: bool | Preprocessing) -> None:
@@ -219,17 +221,33 @@ def _set_units(model: Model, preprocess: bool | Preprocessing) -> None:
 
 
 def _table(model: Model, data: Dataset, context: Tensor | None, weights: Any) -> Table:
+    """The rows, checked against what the model was built for."""
     x = model.event.check_data(data.x).to(model.device)
-    if context is not None and model.context_event is None:
-        raise ValueError(f"{model.name()} was built without context_event; got a context")
-    if model.context_event is not None:
-        if context is None:
-            raise ValueError(f"{model.name()} is conditional on {model.context_event}: pass context=...")
-        context = model.context_event.check(context, "context").to(model.device)
     weight = None if weights is None else as_tensor(weights, "weights").to(model.device, model.dtype)
-    if weight is not None and (weight.shape != (len(x),) or bool((weight < 0).any())):
-        raise ValueError(f"expected weights as ({len(x)},) non-negative numbers, got {tuple(weight.shape)}")
-    return Table(x, context, weight)
+    if weight is not None and not (weight.shape == (len(x),) and _usable_weights(weight)):
+        raise ValueError(f"expected weights as ({len(x)},) finite numbers >= 0, some above 0, got {_glimpse(weight)}")
+    return Table(x, _context_of(model, context), weight)
+
+
+def _context_of(model: Model, context: Tensor | None) -> Tensor | None:
+    if model.context_event is None and context is not None:
+        raise ValueError(f"{model.name()} was built without context_event; got a context")
+    if model.context_event is None:
+        return None
+    if context is None:
+        raise ValueError(f"{model.name()} is conditional on {model.context_event}: pass context=...")
+    context = model.context_event.check(context, "context").to(model.device)
+    if context.is_floating_point() and not bool(context.isfinite().all()):
+        raise ValueError(f"expected finite context, got {_glimpse(context[~context.isfinite()])}")
+    return context
+
+
+def _usable_weights(weight: Tensor) -> bool:
+    return bool(weight.isfinite().all() and (weight >= 0).all() and weight.sum() > 0)
+
+
+def _glimpse(x: Tensor) -> str:
+    return f"{tuple(x.shape)} with values in {float(x.min()):g}..{float(x.max()):g}"
 
 
 def _split(table: Table, model: Model, learner: Learner, asked: Options) -> tuple[Table, Table | None]:
@@ -252,59 +270,71 @@ def _fit_units(model: Model, preprocess: bool | Preprocessing, train: Table) -> 
 
 # -- learning ---------------------------------------------------------------------------------------------------
 def _learn(
-    model: Model, learner: Learner, train: Table, held_out: Table | None, asked: Options
-) -> Generator[Run | Solve, None, History]:
-    """Run the stages in order; returns the history of the last."""
-    history, stages = History(), model.stages(learner)
-    for index, stage in enumerate(stages):
-        bar = [ProgressBar(f"{model.name()} {stage.name}")] if asked.progress else []
+    model: Model,
+    learner: Learner,
+    train: Table,
+    held_out: Table | None,
+    asked: Options,
+    start: checkpoint.Snapshot | None,
+) -> Generator[Run | Solve, None, None]:
+    """Run the stages in order, from a checkpoint's stage on; `model.history` is the last one's."""
+    stages, seconds = model.stages(learner), 0.0
+    first = 0 if start is None else int(start[1]["plan"]["stage"])
+    for index, stage in list(enumerate(stages))[first:]:
+        bars = [ProgressBar(f"{model.name()} {stage.name}")] if asked.progress else []
         with seeded(mix(asked.seed, BUILD, index)):
-            run = _run(model, stage, train, held_out, asked, [*asked.callbacks, *bar])
-        if asked.resume and asked.folder is not None and index == len(stages) - 1:
-            _resume(run, asked.folder)
-        yield from run
-        history = run.history
-        history.evaluate_every = run.plan.evaluate_every
-    return history
+            run = _run(model, stage, train, held_out, asked, index, [*asked.callbacks, *bars])
+        object.__setattr__(model, "history", run.history)
+        if asked.folder is not None and asked.resume and index == first:
+            go_on(run, start, asked.folder)
+        try:
+            yield from run
+        finally:
+            for bar in bars:
+                bar.on_end(run)
+        seconds += run.history.seconds
+        run.history.seconds = seconds
 
 
 def _run(
-    model: Model, stage: Stage, train: Table, held_out: Table | None, asked: Options, callbacks: list[Callback]
+    model: Model,
+    stage: Stage,
+    train: Table,
+    held_out: Table | None,
+    asked: Options,
+    index: int,
+    callbacks: list[Callback],
 ) -> Run | Solve:
-    steps, folder = stage.steps or asked.steps, asked.folder
+    """The run of one stage, ready to go."""
+    steps, out = stage.steps or asked.steps, asked.folder
     if not isinstance(stage.learner, Objective):
         limit = steps or stage.learner.arguments.get("iterations")
-        return Solve(model, stage.learner, train, Plan(limit, asked.seconds, 1, asked.seed), callbacks, folder)
+        plan = Plan(limit, asked.seconds, len(train), asked.seed, stage=index)
+        return Solve(model, stage.learner, train, plan, callbacks, out)
     objective = stage.learner
     objective.setup(model)
     objective.to(device=model.device, dtype=model.dtype)
-    budget = asked.seconds if steps is None else None
-    plan = Plan(steps, budget, asked.batch_size or objective.batch_size, asked.seed, asked.evaluate_every)
-    run = Run(model, objective, train, held_out, plan, asked.lr, callbacks, folder)
+    size, budget = asked.batch_size or objective.batch_size, asked.seconds if steps is None else None
+    plan = Plan(steps, budget, size, asked.seed, asked.evaluate_every, lr=asked.lr, stage=index)
+    run = Run(model, objective, train, held_out, plan, callbacks, out)
     objective.start(model, run.batches.all(START_ROWS).u)
     return run
 
 
-def _resume(run: Run | Solve, folder: Path) -> None:
-    snapshot = checkpoint.read(folder / "training")
-    if snapshot is not None:
-        run.load_state(snapshot)
-    print(f"resumed at step {run.step}", flush=True)
-
-
 # -- the run folder ---------------------------------------------------------------------------------------------
-def _open_folder(folder: Path, model: Model, data: Dataset, asked: Options) -> None:
-    """Write the data's identity, or hold a resumed run against it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    entry = {**data.describe(), "split_seed": asked.seed, "validation": asked.validation}
-    if asked.resume and (folder / "data.json").exists():
-        before = read_json(folder / "data.json")
-        if not isinstance(before, dict) or before.get("digest") != entry["digest"]:
-            raise BrokenFolder(f"the data changed since {folder} was started: start a new run, or bring the data back")
-    write_json(folder / "data.json", entry)
+def _open_folder(
+    folder: Path, model: Model, learner: Learner, data: Dataset, table: Table, asked: Options
+) -> checkpoint.Snapshot | None:
+    """Write down what is started; a resumed run's checkpoint, where there is one."""
+    run_folder.describe(model)  # a model that no file can name is refused now, not after the training
+    split = {"seed": asked.seed, "validation": asked.validation}
+    return begin(folder, identity(model, learner, data.digest, table, split), asked.resume)
 
 
-def _close_folder(folder: Path, model: Model, learner: Learner, asked: Options, history: History) -> None:
+def _close_folder(folder: Path, model: Model, learner: Learner, data: Dataset, asked: Options) -> None:
+    """Write the trained model with its data's identity, its configuration and its card."""
+    history: History = model.history
+    source = {**data.describe(), "split_seed": asked.seed, "validation": asked.validation}
     record = {
         "objective": to_json(learner),
         "fit": {
@@ -319,5 +349,6 @@ def _close_folder(folder: Path, model: Model, learner: Learner, asked: Options, 
         },
         "history": history.summary(),
     }
+    write_json(folder / "data.json", source)
     run_folder.save(model, folder, record)
-    write_bytes(folder / "card.md", card(model, read_json(folder / "data.json"), record).encode())
+    write_bytes(folder / "card.md", card(model, source, record).encode())

@@ -1,8 +1,8 @@
 """Stop on NaN or divergence, without asking the device at every step.
 
-The guard keeps one flag on the device: the first step whose loss or gradient norm was not finite, with the terms of
-that loss. It is read once per log window, together with the log itself. A run that diverged is put back to the last
-good snapshot before the error is raised, so that the caller holds a usable model.
+A window keeps every move's numbers (loss, terms, gradient norm) as one small tensor on the device. It is read once per
+log window, with a single host sync, and gives both the means for the log and the first move that was not finite. A run
+that diverged is put back to its last good state before the error is raised, so that the caller holds a usable model.
 """
 
 import torch
@@ -12,12 +12,13 @@ HUGE = 1e8  # nats per entry: a loss beyond this has left every model's scale
 
 
 class Diverged(RuntimeError):
-    """Training left the finite numbers; `step`, `term`, and `model` restored to the last good checkpoint.
+    """Training left the finite numbers; the model is back at its last good state.
 
     Args:
-        step: the first bad step.
-        term: the name of the first bad term ("gradient" if every term was fine).
-        last_good: the step the model was put back to.
+        step: the first bad step, counted from 0.
+        term: the name of the first bad term ("loss" or "gradient" where every term was fine).
+        last_good: the number of steps behind the weights that the model was put back to.
+        model: that model.
     """
 
     def __init__(self, step: int, term: str, last_good: int, model: object = None) -> None:
@@ -28,38 +29,54 @@ class Diverged(RuntimeError):
         )
 
 
-class Guard:
-    """Remembers the first bad step on the device."""
+class Window:
+    """The numbers of the moves since the last log row."""
 
     def __init__(self) -> None:
-        self.bad_step: Tensor | None = None
-        self.bad_terms: Tensor | None = None
-        self.names: list[str] = []
+        self._moves: list[tuple[int, tuple[str, ...]]] = []
+        self._on_device: list[Tensor] = []
+        self._sums: dict[str, tuple[float, int]] = {}
 
-    def watch(self, step: int, total: Tensor, terms: dict[str, Tensor], norm: Tensor) -> None:
-        """Look at one step's loss, terms and gradient norm; no host sync."""
-        values = torch.stack([v.detach().reshape(()).float() for v in (total, *terms.values(), norm)])
-        names = ["loss", *terms, "gradient"]
-        bad = (~torch.isfinite(values) | (values.abs() > HUGE)).any()
-        now = torch.full((), step, dtype=torch.long, device=values.device)
-        if self.bad_step is None:
-            self.bad_step, self.bad_terms, self.names = torch.full_like(now, -1), torch.zeros_like(values), names
-        if names != self.names:  # another phase has other terms: decide here, at the price of a sync
-            self._keep_if_bad(bool(bad), now, values, names)
-            return
-        first = bad & (self.bad_step < 0)
-        self.bad_terms = torch.where(first, values, self.bad_terms)  # type: ignore[arg-type]
-        self.bad_step = torch.where(first, now, self.bad_step)
+    def add(self, step: int, player: str, loss: Tensor, terms: dict[str, Tensor], norm: Tensor) -> None:
+        """Keep one move's scalars: one small operation, no host sync.
 
-    def _keep_if_bad(self, bad: bool, now: Tensor, values: Tensor, names: list[str]) -> None:
-        if bad and self.bad_step is not None and int(self.bad_step) < 0:
-            self.bad_step, self.bad_terms, self.names = now, values, names
+        Args:
+            step: counted from 0.
+            player: names the loss and the gradient in the log, unless it is the model.
+            loss, terms, norm: scalars, nats per entry.
+        """
+        prefix = "" if player == "model" else f"{player}_"
+        self._moves.append((step, (f"{prefix}loss", *terms, f"{prefix}gradient")))
+        with torch.no_grad():
+            self._on_device.append(torch.stack([v.detach().reshape(()) for v in (loss, *terms.values(), norm)]))
 
-    def verdict(self) -> tuple[int, str] | None:
-        """(step, term) of the first bad step, or None; one host sync."""
-        if self.bad_step is None or int(self.bad_step) < 0:
+    def check(self) -> tuple[int, str] | None:
+        """(step, term) of the first bad move not yet looked at, or None; one host sync."""
+        if not self._moves:
             return None
-        values = self.bad_terms.tolist()  # type: ignore[union-attr]
-        bad = [n for n, v in zip(self.names, values, strict=True) if not abs(v) <= HUGE]
-        named = [n for n in bad if n not in ("loss", "gradient")] or bad
-        return int(self.bad_step), named[0]
+        values = torch.cat([v.float() for v in self._on_device]).tolist()
+        moves, self._moves, self._on_device = self._moves, [], []
+        for step, names in moves:
+            row, values = values[: len(names)], values[len(names) :]
+            if not all(abs(v) <= HUGE for v in row):
+                return step, _first_bad(names, row)
+            self._add_up(names, row)
+        return None
+
+    def means(self) -> dict[str, float]:
+        """The mean of every number by name since the last call, of the moves that were checked."""
+        means = {name: total / count for name, (total, count) in self._sums.items()}
+        self._sums = {}
+        return means
+
+    def _add_up(self, names: tuple[str, ...], row: list[float]) -> None:
+        for name, value in zip(names, row, strict=True):
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (total + value, count + 1)
+
+
+def _first_bad(names: tuple[str, ...], row: list[float]) -> str:
+    """The first bad term; the loss or the gradient where every term was fine."""
+    bad = [name for name, value in zip(names, row, strict=True) if not abs(value) <= HUGE]
+    terms = [name for name in bad if name not in (names[0], names[-1])]
+    return (terms or bad)[0]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fairway.training.files import write_bytes
+
 
 @dataclass
 class History:
@@ -32,6 +34,18 @@ class History:
         """(step, value) pairs of one logged name."""
         return [(row["step"], row[name]) for row in self.rows if name in row]
 
+    def add(self, row: dict[str, Any]) -> None:
+        """Append a row; what is logged twice for one step becomes one row."""
+        last = self.rows[-1] if self.rows else {}
+        if (last.get("stage"), last.get("step")) == (row.get("stage"), row["step"]):
+            last |= row
+        else:
+            self.rows.append(row)
+
+    def forget_after(self, step: int) -> None:
+        """Drop the rows of later steps."""
+        self.rows = [row for row in self.rows if row["step"] <= step]
+
     def summary(self) -> dict[str, Any]:
         """JSON-ready, without the rows."""
         best = None if math.isinf(self.best) else self.best
@@ -46,29 +60,48 @@ class History:
 
 
 class Journal:
-    """Appends rows to a JSON-lines file; rows after a resumed step are dropped first."""
+    """Appends rows to a JSON-lines file; what a resumed run will do again is dropped first.
 
-    def __init__(self, path: Path | None, resume_step: int = 0) -> None:
-        self.path = path
-        if path is None:
-            return
-        kept = [line for line in _lines(path) if resume_step and json.loads(line)["step"] <= resume_step]
-        path.write_text("".join(line + "\n" for line in kept))
+    Args:
+        path: the file, or None for none.
+        step: of this stage, rows up to here stay.
+        stage: the position of the stage in the fit; rows of earlier stages stay, rows of later ones go.
+    """
+
+    def __init__(self, path: Path | None, step: int = 0, stage: int = 0) -> None:
+        self.path, self.stage = path, stage
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept = [row for row in _parsed(path) if (row.get("stage", 0), row["step"]) <= (stage, step)]
+            write_bytes(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row."""
         if self.path is not None:
             with self.path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+                file.write(json.dumps(row if not self.stage else {"stage": self.stage, **row}) + "\n")
 
 
-def _lines(path: Path) -> list[str]:
-    """Complete lines of a journal (a kill may leave half a line at the end)."""
-    if not path.exists():
+def read_rows(path: Path, stage: int | None = None) -> list[dict[str, Any]]:
+    """The rows of a `metrics.jsonl`, one per step; of one stage, or of all."""
+    history = History()
+    for row in _parsed(path):
+        if stage is None or row.get("stage", 0) == stage:
+            history.add(row)
+    return history.rows
+
+
+def _parsed(path: Path) -> list[dict[str, Any]]:
+    """Complete rows of a journal (a kill may leave half a line at the end)."""
+    if not path.is_file():
         return []
-    return [line for line in path.read_text().split("\n") if line.startswith("{") and line.endswith("}")]
+    parsed = [_row(line) for line in path.read_text(errors="replace").split("\n")]
+    return [row for row in parsed if row is not None]
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a `metrics.jsonl`."""
-    return [json.loads(line) for line in _lines(path)]
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None

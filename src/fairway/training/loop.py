@@ -4,8 +4,9 @@
         for phase in objective.phases:                      (every k-th step, `times` fresh batches)
             loss = Step(model, objective)(batch, phase, noise(seed, step, phase, repeat))
             the player's optimiser: gradient of its own parameters, clip, move
-        average the weights; every window: log, check that all was finite, remember the last good state
+        average the weights
         every so often: the monitor on held-out rows, under the averaged weights; keep the best, stop when it is old
+        every window: check that all was finite, log, remember the last good state
 
 Order and noise are functions of (seed, step), so `state` is all a resume needs.
 """
@@ -26,7 +27,7 @@ from fairway.core.random import Rows, mix, seeded
 from fairway.training import checkpoint
 from fairway.training.batches import Batches, Table
 from fairway.training.callbacks import Callback
-from fairway.training.guard import Diverged, Guard
+from fairway.training.guard import Diverged, Window
 from fairway.training.history import History, Journal
 from fairway.training.monitor import Monitor
 from fairway.training.optim import Average, Mover
@@ -34,6 +35,7 @@ from fairway.training.plan import Plan
 
 LOSS, DROPOUT = 11, 12  # streams of the fit's seed
 CALIBRATION = 20  # steps timed before a budget buys the rest
+WARM = 2  # steps that warm caches up: not timed
 
 
 class Run:
@@ -44,7 +46,6 @@ class Run:
         objective: set up for the model.
         train, held_out: rows; without held-out rows nothing is monitored.
         plan: how long.
-        lr: overrides every player's learning rate.
         callbacks: see `callbacks`.
         out: run folder for the journal and the checkpoints.
     """
@@ -56,7 +57,6 @@ class Run:
         train: Table,
         held_out: Table | None,
         plan: Plan,
-        lr: float | None = None,
         callbacks: Sequence[Callback] = (),
         out: Path | None = None,
     ) -> None:
@@ -64,41 +64,48 @@ class Run:
         self.batches = Batches(model, train, plan.batch_size, plan.seed)
         self.monitor = Monitor.of(model, objective, held_out, plan)
         self.phases = list(objective.phases(model))
-        self.players = objective.players(model)
         self.step_module = Step(model, objective)
-        self.movers = {name: Mover(self.players[name], self._how(name, lr)) for name in self._moving()}
-        self.average = Average(model, self._how("model", lr).ema)
+        self.movers = self._movers()
+        self.average = Average(model, self._how("model").ema)
         self.history = History(monitor=self.monitor.name if self.monitor else None)
-        self.step, self.drops = 0, _drops(self.step_module)
-        self._sums: dict[str, tuple[Tensor, int]] = {}
-        self._guard, self._spent, self._times = Guard(), 0.0, list[float]()
-        self._best: dict[str, Tensor] = {}
-        self._stale = 0
+        self.step, self._spent, self._origin, self._lr = 0, 0.0, time.perf_counter(), 0.0
+        self._drops = _drops(self.step_module)
+        self._window, self._marks = Window(), list[float]()
+        self._best: dict[str, Tensor] = {}  # replaced, never changed in place: snapshots share it
+        self._stale, self._saved = 0, 0
         self._good: checkpoint.Snapshot | None = None
 
-    def _moving(self) -> list[str]:
-        return list(dict.fromkeys(phase.player for phase in self.phases))
+    def _movers(self) -> dict[str, Mover]:
+        """An optimiser for every player that moves."""
+        players = self.objective.players(self.model)
+        names = dict.fromkeys(phase.player for phase in self.phases)
+        return {name: Mover(players[name], self._how(name)) for name in names}
 
-    def _how(self, player: str, lr: float | None) -> Optimisation:
+    def _how(self, player: str) -> Optimisation:
         own = getattr(self.model, "optimisation", None) if player == "model" else None
         how: Optimisation = own or self.objective.optimisation_of(player)
-        return how if lr is None else replace(how, lr=lr)
+        return how if self.plan.lr is None else replace(how, lr=self.plan.lr)
 
     # -- the loop -----------------------------------------------------------------------------------------------
     def __iter__(self) -> Iterator["Run"]:
-        """Yield after every step; leaves the best weights in the model at the end."""
-        self._journal = Journal(self.out and self.out / "metrics.jsonl", self.step)
+        """Yield after every step; the best weights are in the model at the end, also where the loop is left early."""
+        self._journal = Journal(self.out and self.out / "metrics.jsonl", self.step, self.plan.stage)
         self._good = self._good or self.state()
+        self._origin = time.perf_counter() - self._spent
         self.model.train()
-        while not self.history.stopped:
-            began = time.perf_counter()
-            self._take_step()
-            self._after_step(began)
-            yield self
+        try:
+            while not self.history.stopped:
+                self._take_step()
+                self._after_step()
+                yield self
+        except GeneratorExit:
+            self.history.stopped = self.history.stopped or "the loop was left"
+            self._finish()
+            raise
         self._finish()
 
     def _take_step(self) -> None:
-        with seeded(mix(self.plan.seed, DROPOUT, self.step)) if self.drops else nullcontext():
+        with seeded(mix(self.plan.seed, DROPOUT, self.step)) if self._drops else nullcontext():
             for index, phase in enumerate(self.phases):
                 if self.step % phase.every == 0:
                     for repeat in range(phase.times):
@@ -109,104 +116,89 @@ class Run:
     def _move(self, phase: Phase, seed: int) -> None:
         if phase.before:
             phase.before(self.model)
-        batch = self.batches.next()
+        batch, mover = self.batches.next(), self.movers[phase.player]
         loss = self.step_module(batch, phase, Rows(seed, len(batch), 0, self.model.dtype, self.model.device))
-        mover = self.movers[phase.player]
-        lr = mover.set_lr(self.step, self.plan.steps or 10**9)
+        self._lr = mover.set_lr(self.step, self.plan.steps)
         norm = mover.move(loss.total)
         if phase.after:
             phase.after(self.model)
-        self._guard.watch(self.step, loss.total, loss.terms, norm)
-        prefix = "" if phase.player == "model" else f"{phase.player}_"
-        self._note({f"{prefix}loss": loss.total, **loss.terms, f"{prefix}gradient": norm})
-        self._lr = lr
+        self._window.add(self.step, phase.player, loss.total, loss.terms, norm)
 
-    def _after_step(self, began: float) -> None:
+    def _after_step(self) -> None:
         for callback in self.callbacks:
             callback.on_step(self)
-        self._times.append(time.perf_counter() - began)
-        self._spent += self._times[-1]
         if self.plan.steps is None:
             self._calibrate()
-        last = self.plan.steps is not None and self.step >= self.plan.steps
-        if last:
+        if self.step == self.plan.steps:
             self.history.stopped = "all steps taken"
-        logged = self.step % self.plan.log_every == 0 or last
-        if logged:
-            self._log()
-        if self.monitor and self.plan.steps and (self.step % self.plan.evaluate_every == 0 or last):
+        if self.monitor and self.plan.steps and self._due(self.plan.evaluate_every):
             self._evaluate()
         self._watch_the_clock()
-        if logged:
-            self._good = self.state()
-        if self.out and self._good and (self.step % self.plan.checkpoint_every == 0 or self.history.stopped):
-            checkpoint.write(self.out / "training", self._good)
+        if self._due(self.plan.log_every):
+            self._log()
+            self._remember()
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or bool(self.history.stopped)
+
+    # -- time ---------------------------------------------------------------------------------------------------
+    def _tick(self) -> float:
+        """Seconds spent so far, in this process and before a resume."""
+        self._spent = time.perf_counter() - self._origin
+        return self._spent
 
     def _calibrate(self) -> None:
-        """After a short measurement, let the budget buy steps (the first steps warm caches and are not counted)."""
+        """After a short measurement, let the budget buy steps."""
         budget = self.plan.budget or 0.0
-        if self.step < 5 or (self.step < CALIBRATION and self._spent < 0.1 * budget) or self._spent < 0.03 * budget:
+        self._marks.append(self._tick())
+        taken = len(self._marks)
+        if taken < WARM + 3 or (taken < CALIBRATION and self._spent < 0.1 * budget) or self._spent < 0.03 * budget:
             return
-        began = time.perf_counter()
+        _wait_for(self.model.device)
+        began = self._tick()
         if self.monitor:
             self._evaluate()
-        cost = time.perf_counter() - began
-        self.plan.buy(self.step, self._spent, self._times[2:], cost)
+        cost = self._tick() - began
+        self.plan.buy(self.step, self._spent, (began - self._marks[WARM - 1]) / (taken - WARM), cost)
 
     def _watch_the_clock(self) -> None:
         """A machine that slowed down after the measurement must not overrun the budget by much."""
         budget = self.plan.budget
-        if budget and self._spent > 1.05 * budget and not self.history.stopped:
+        if budget and self._tick() > 1.05 * budget and not self.history.stopped:
             self.history.stopped = "the budget was spent"
             self.plan.steps = self.step
 
     # -- log, evaluate, remember --------------------------------------------------------------------------------
-    def _note(self, values: dict[str, Tensor]) -> None:
-        """Add to the window's sums on the device."""
-        for name, value in values.items():
-            total, count = self._sums.get(name, (torch.zeros_like(value.detach()), 0))
-            self._sums[name] = (total + value.detach(), count + 1)
+    def _check(self) -> None:
+        """Look at the moves since the last check: the one host sync of a window."""
+        bad = self._window.check()
+        if bad is not None:
+            self._retreat(*bad)
 
     def _log(self) -> None:
-        verdict = self._guard.verdict()
-        if verdict is not None:
-            self._retreat(*verdict)
-        names, means = list(self._sums), [total / count for total, count in self._sums.values()]
-        values = torch.stack([m.float().reshape(()) for m in means]).tolist()
-        row = {"step": self.step, "seconds": round(self._spent, 4), "lr": self._lr}
-        row |= dict(zip(names, values, strict=True)) | self.model.summary()
-        self._sums = {}
+        self._check()
+        row = {"step": self.step, "seconds": round(self._tick(), 4), "lr": self._lr}
+        row |= self._window.means() | self.model.summary()
         self._record(row)
         for callback in self.callbacks:
             callback.on_log(self, row)
 
     def _record(self, row: dict[str, Any]) -> None:
-        if self.history.rows and self.history.rows[-1]["step"] == row["step"]:
-            self.history.rows[-1] |= row
-        else:
-            self.history.rows.append(row)
+        self.history.add(row)
         self._journal.append(row)
-
-    def _retreat(self, step: int, term: str) -> None:
-        """Put the last good state back and stop."""
-        good = self._good or self.state()
-        self.load_state(good)
-        self._finish()
-        raise Diverged(step, term, int(good[1]["step"]), self.model)
 
     def _evaluate(self) -> None:
         assert self.monitor is not None
-        began = time.perf_counter()
+        self._check()
         with self.evaluated():
             value = self.monitor()
             if value < self.history.best:
                 self.history.best, self.history.best_step, self._stale = value, self.step, 0
-                self._best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+                self._best = checkpoint.copies(self.model.state_dict())
             else:
                 self._stale += 1
-        self._spent += time.perf_counter() - began
-        self._record({"step": self.step, "seconds": round(self._spent, 4), "monitor": value})
-        if self._stale > self.plan.patience:
+        self._record({"step": self.step, "seconds": round(self._tick(), 4), "monitor": value})
+        if self._stale > self.plan.patience and not self.history.stopped:
             self.history.stopped = f"no improvement in {self._stale} evaluations"
         for callback in self.callbacks:
             callback.on_evaluate(self, value)
@@ -215,58 +207,92 @@ class Run:
     def evaluated(self) -> Iterator[None]:
         """Within, the model is in eval mode with its averaged weights."""
         self.model.eval()
-        with self.average.applied():
-            yield
-        self.model.train()
+        try:
+            with self.average.applied():
+                yield
+        finally:
+            self.model.train()
+
+    def _remember(self) -> None:
+        """Keep this state as the last good one; on disk, too, when a checkpoint is due."""
+        into = self._good[0] if self._good else None
+        self._good = (checkpoint.copies(self._moving(), into) | self._kept(), self._counters())
+        if self.out and (self.step - self._saved >= self.plan.checkpoint_every or self.history.stopped):
+            checkpoint.write(self.out, self._good)
+            self._saved = self.step
+
+    def _retreat(self, step: int, term: str) -> None:
+        """Put the last good state back and stop."""
+        self.load_state(self._good or self.state())
+        self.history.stopped = f"diverged at step {step}"
+        self._finish()
+        raise Diverged(step, term, self.history.best_step if self._best else self.step, self.model)
 
     def _finish(self) -> None:
+        """Leave the best weights in the model; without a monitor, the averaged ones."""
         for callback in self.callbacks:
             callback.on_end(self)
         self.history.steps, self.history.seconds = self.step, self._spent
+        self.history.evaluate_every = self.plan.evaluate_every
         if self._best:
             self.model.load_state_dict(self._best)
         else:
-            self.average._swap()
+            self.average.settle()
         self.model.eval()
 
     # -- state --------------------------------------------------------------------------------------------------
     def state(self) -> checkpoint.Snapshot:
-        """Everything the next step depends on."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.shadow.items()}
-        tensors |= {f"best.{k}": v for k, v in self._best.items()}
+        """A copy of everything the next step depends on."""
+        return checkpoint.copies(self._moving()) | self._kept(), self._counters()
+
+    def _moving(self) -> dict[str, Tensor]:
+        """Tensors that the next step changes."""
+        tensors = checkpoint.module_tensors("model", self.model)
+        tensors |= checkpoint.module_tensors("objective", self.objective)
+        tensors |= {f"average.{name}": value for name, value in self.average.shadow.items()}
         for name, mover in self.movers.items():
             tensors |= checkpoint.optimiser_tensors(name, mover.optimiser)
-        counters: dict[str, Any] = {
+        return tensors
+
+    def _kept(self) -> dict[str, Tensor]:
+        """Tensors that are replaced rather than changed."""
+        return {f"best.{name}": value for name, value in self._best.items()}
+
+    def _counters(self) -> dict[str, Any]:
+        return {
             "step": self.step,
             "drawn": self.batches.drawn,
             "spent": self._spent,
             "stale": self._stale,
+            "best": self.history.best,
+            "best_step": self.history.best_step,
+            "stopped": self.history.stopped,
+            "plan": self.plan.to_dict(),
         }
-        counters |= {"best": self.history.best, "best_step": self.history.best_step, "plan": self.plan.to_dict()}
-        counters |= {"rows": list(self.history.rows), "stopped": self.history.stopped}
-        return {k: v.detach().clone() for k, v in tensors.items()}, counters
 
     def load_state(self, snapshot: checkpoint.Snapshot) -> None:
-        """Go back (or on) to a snapshot."""
+        """Go back (or on) to a snapshot; the log forgets what came after it."""
         tensors, counters = snapshot
-        _load(self.model, "model.", tensors)
-        _load(self.objective, "objective.", tensors)
-        self.average.shadow = {k: tensors[f"average.{k}"].clone() for k in self.average.shadow}
-        self._best = {k.removeprefix("best."): v.clone() for k, v in tensors.items() if k.startswith("best.")}
+        checkpoint.load_module("model", self.model, tensors)
+        checkpoint.load_module("objective", self.objective, tensors)
         for name, mover in self.movers.items():
             checkpoint.load_optimiser(name, mover.optimiser, tensors)
+        self.average.shadow = {name: tensors[f"average.{name}"].clone() for name in self.average.shadow}
+        self._best = {k.removeprefix("best."): v.clone() for k, v in tensors.items() if k.startswith("best.")}
         self.step, self.batches.drawn = int(counters["step"]), int(counters["drawn"])
-        self._spent, self._stale = float(counters["spent"]), int(counters["stale"])
+        self._spent, self._stale, self._saved = float(counters["spent"]), int(counters["stale"]), self.step
         self.plan = Plan(**counters["plan"])
         self.history.best, self.history.best_step = float(counters["best"]), int(counters["best_step"])
-        self.history.rows, self.history.stopped = list(counters["rows"]), str(counters["stopped"])
-        self._good = snapshot
+        self.history.stopped = str(counters["stopped"])
+        self.history.forget_after(self.step)
+        self._window, self._marks = Window(), []
+        self._good = self.state()
 
 
-def _load(module: nn.Module, prefix: str, tensors: dict[str, Tensor]) -> None:
-    module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+def _wait_for(device: torch.device) -> None:
+    """Let the device finish what is queued, so that a clock means something."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _drops(module: nn.Module) -> bool:

@@ -28,7 +28,8 @@ class Monitor:
     """
 
     def __init__(self, name: str, model: Model, objective: Objective, held_out: Table, plan: Plan) -> None:
-        self.name, self.model, self.objective, self.seed = name, model, objective, mix(plan.seed, MONITOR)
+        self.name, self.model, self.seed = name, model, mix(plan.seed, MONITOR)
+        self._step = Step(model, objective)
         self.table = held_out.rows(torch.arange(min(ROWS, len(held_out))))
         self.batch = Batches(model, self.table, plan.batch_size, self.seed).all()
 
@@ -48,8 +49,7 @@ class Monitor:
 
     def _loss(self) -> float:
         rows = Rows(self.seed, len(self.batch), 0, self.model.dtype, self.model.device)
-        loss = Step(self.model, self.objective)(self.batch, Phase(), rows)
-        return float(loss.total)
+        return float(self._step(self.batch, Phase(), rows).total)
 
     def _metric(self) -> float:
         metric: Any = metrics[self.name]

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from fairway.core.objective import Optimisation
 
+WARM_UP = 100  # steps, or a twentieth of a shorter run
+SCHEDULES = ("cosine", "constant")
+
 
 class Mover:
     """A player's optimiser with its schedule and clip.
@@ -23,6 +26,8 @@ class Mover:
     """
 
     def __init__(self, player: nn.Module, how: Optimisation) -> None:
+        if how.schedule not in SCHEDULES:
+            raise ValueError(f"expected a schedule among {', '.join(SCHEDULES)}, got {how.schedule!r}")
         self.how = how
         self.parameters = [p for p in player.parameters() if p.requires_grad]
         if not self.parameters:
@@ -35,12 +40,12 @@ class Mover:
         """One kernel for all parameters, where they are floating point on a device that has it."""
         return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in self.parameters)
 
-    def set_lr(self, step: int, steps: int) -> float:
-        """Set and return the learning rate of step `step` out of `steps`."""
-        warm = max(1, min(100, steps // 20))
+    def set_lr(self, step: int, steps: int | None) -> float:
+        """Set and return the learning rate of step `step` out of `steps` (None: not known yet, no decay)."""
+        warm = WARM_UP if steps is None else max(1, min(WARM_UP, steps // 20))
         lr = self.how.lr * min(1.0, (step + 1) / warm)
-        if self.how.schedule == "cosine":
-            lr *= 0.5 * (1 + math.cos(math.pi * min(step / max(steps, 1), 1.0)))
+        if self.how.schedule == "cosine" and steps is not None:
+            lr *= 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         return lr
@@ -58,33 +63,40 @@ class Mover:
 
 
 class Average:
-    """Exponential moving average of a module's parameters; buffers are not averaged."""
+    """Exponential moving average of a module's parameters; buffers are not averaged.
+
+    Args:
+        module: whose parameters.
+        ema: averaging coefficient; 0 for no average.
+    """
 
     def __init__(self, module: nn.Module, ema: float) -> None:
-        self.module, self.ema = module, ema
-        self.shadow = {name: p.detach().clone() for name, p in module.named_parameters()} if ema else {}
+        self.ema = ema
+        self._weights = {name: p.detach() for name, p in module.named_parameters()} if ema else {}
+        self.shadow = {name: weight.clone() for name, weight in self._weights.items()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move the average towards the weights after step `step`."""
         if self.ema:
-            weight = 1 - min(self.ema, (1 + step) / (10 + step))
-            weights = [p.detach() for _, p in self.module.named_parameters()]
-            torch._foreach_lerp_(list(self.shadow.values()), weights, weight)
+            share = 1 - min(self.ema, (1 + step) / (10 + step))
+            torch._foreach_lerp_(list(self.shadow.values()), list(self._weights.values()), share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Within, the module carries the averaged weights."""
-        self._swap()
+        kept = {name: weight.clone() for name, weight in self._weights.items()}
+        self.settle()
         try:
             yield
         finally:
-            self._swap()
+            self._put(kept)
+
+    def settle(self) -> None:
+        """Put the averaged weights into the module for good."""
+        self._put(self.shadow)
 
     @torch.no_grad()
-    def _swap(self) -> None:
-        if self.ema:
-            for name, parameter in self.module.named_parameters():
-                kept = parameter.detach().clone()
-                parameter.copy_(self.shadow[name])
-                self.shadow[name].copy_(kept)
+    def _put(self, weights: dict[str, Tensor]) -> None:
+        for name, weight in weights.items():
+            self._weights[name].copy_(weight)

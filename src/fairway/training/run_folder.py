@@ -19,7 +19,9 @@ import fairway
 from fairway.core.config import check_options, from_json, lookup, to_json
 from fairway.core.event import Event
 from fairway.core.model import Model
+from fairway.core.preprocessing import Preprocessing
 from fairway.core.random import seeded
+from fairway.training.checkpoint import replace_buffer
 from fairway.training.files import BrokenFolder, read_json, read_tensors, write_json, write_tensors
 
 FORMAT = 1
@@ -98,8 +100,9 @@ def load(folder: Any, **external: Any) -> Model:
     folder = Path(folder)
     config = read_config(folder)
     try:
+        _refuse_unasked(config, external)
         model = build(config, external)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+    except Exception as error:  # a constructor may raise anything on a stranger's values
         raise BrokenFolder(f"{folder / 'config.json'} cannot be built: {str(error)[:300]}") from None
     load_weights(model, read_tensors(folder / "weights.safetensors"), str(folder))
     return model.eval()
@@ -115,10 +118,33 @@ def build(config: dict[str, Any], external: dict[str, Any] | None = None) -> Mod
     with seeded(0):
         model: Model = cls(**arguments)
     if config.get("preprocess"):
-        model.use_preprocessing(from_json(config["preprocess"], external))
-    if config.get("context_preprocess"):
-        model.context_preprocess = from_json(config["context_preprocess"], external)
+        model.use_preprocessing(_preprocessing(config["preprocess"], external))
+    if config.get("context_preprocess") and model.context_preprocess is not None:
+        model.context_preprocess = _preprocessing(config["context_preprocess"], external)
     return model.to(_dtype(config.get("dtype", "float32")))
+
+
+def _preprocessing(data: Any, external: dict[str, Any] | None) -> Preprocessing:
+    part = from_json(data, external)
+    if not isinstance(part, Preprocessing):
+        raise ValueError(f"expected a preprocessing, got {str(data)[:100]}")
+    return part
+
+
+def _refuse_unasked(config: Any, external: dict[str, Any]) -> None:
+    """A part handed over that the configuration never asks for is a misspelt name."""
+    asked = _externals(config)
+    unasked = sorted(set(external) - asked)
+    if unasked:
+        raise ValueError(f"it asks for {', '.join(sorted(asked)) or 'no part of your own'}, got {', '.join(unasked)}")
+
+
+def _externals(data: Any) -> set[str]:
+    """The names of the external parts anywhere in a configuration."""
+    if isinstance(data, dict) and set(data) == {"external"}:
+        return {str(data["external"])}
+    values = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    return set().union(*map(_externals, values))
 
 
 def _dtype(name: str) -> torch.dtype:
@@ -143,11 +169,5 @@ def load_weights(model: Model, tensors: dict[str, torch.Tensor], where: str) -> 
         if own[name].shape != tensor.shape:
             if name in parameters:
                 raise BrokenFolder(f"{name} in {where} has shape {tuple(tensor.shape)}, not {tuple(own[name].shape)}")
-            _resize_buffer(model, name, tensor)
+            replace_buffer(model, name, tensor.to(own[name].dtype))
     model.load_state_dict(tensors)
-
-
-def _resize_buffer(model: Model, name: str, tensor: torch.Tensor) -> None:
-    path, _, leaf = name.rpartition(".")
-    owner = model.get_submodule(path)
-    owner._buffers[leaf] = torch.empty_like(tensor)

@@ -1,9 +1,17 @@
-"""Learning by a solver (counting, EM, SVD): start, then step until done, with the same log as gradient descent."""
+"""Learning by a solver (counting, EM, SVD): start, then step until done, with the same log as gradient descent.
 
+A solver's step is a pass over all rows and logs the loss of the parameters it found, before it improves them. The
+state before the last finite loss is kept: a solver that leaves the finite numbers is put back to it.
+"""
+
+import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from fairway.core.model import Model
 from fairway.core.objective import Solver
@@ -13,14 +21,14 @@ from fairway.training.batches import Batches, Table
 from fairway.training.callbacks import Callback
 from fairway.training.guard import Diverged
 from fairway.training.history import History, Journal
-from fairway.training.loop import _load
 from fairway.training.plan import Plan
 
 START = 14  # stream of the fit's seed
+CHECKPOINT_SECONDS = 30.0  # iterations over many rows may be slow: at least one checkpoint in this time
 
 
 class Solve:
-    """A solver's run over all rows at once.
+    """A solver's run over all rows at once. Iterate over it for a loop of your own.
 
     Args:
         model, solver: what learns and how.
@@ -40,25 +48,51 @@ class Solve:
         self.model, self.solver, self.plan, self.callbacks, self.out = model, solver, plan, list(callbacks), out
         self.batch = Batches(model, train, len(train), plan.seed).all()
         self.history, self.step, self._spent = History(), 0, 0.0
+        self._saved, self._saved_at = 0, time.perf_counter()
+        self._good: checkpoint.Snapshot | None = None
 
     def __iter__(self) -> Iterator["Solve"]:
-        """Yield after every iteration."""
-        journal = Journal(self.out and self.out / "metrics.jsonl", self.step)
+        """Yield after every iteration; the model is in eval mode at the end, also where the loop is left early."""
+        self._journal = Journal(self.out and self.out / "metrics.jsonl", self.step, self.plan.stage)
         self.model.train()
         began = time.perf_counter() - self._spent
         if self.step == 0:
-            rows = Rows(mix(self.plan.seed, START), len(self.batch), 0, self.model.dtype, self.model.device)
-            self.solver.start(self.model, self.batch, rows)
-        while not self._ended():
+            self._start()
+        try:
+            while not self._ended():
+                row = self._take_step()
+                self._spent = time.perf_counter() - began
+                self._after_step({"step": self.step, "seconds": round(self._spent, 4), **row})
+                yield self
+        except GeneratorExit:
+            self.history.stopped = "the loop was left"
+            self._finish()
+            raise
+        self._finish()
+
+    def _start(self) -> None:
+        rows = Rows(mix(self.plan.seed, START), len(self.batch), 0, self.model.dtype, self.model.device)
+        self.solver.start(self.model, self.batch, rows)
+
+    def _take_step(self) -> dict[str, float]:
+        """One iteration, or a retreat to the state before the last good one."""
+        before = self.state()
+        try:
             row = self.solver.step(self.model, self.batch)
-            self.step += 1
-            self._spent = time.perf_counter() - began
-            self._log({"step": self.step, "seconds": round(self._spent, 4), **row}, journal)
-            yield self
-        for callback in self.callbacks:
-            callback.on_end(self)
-        self.history.steps, self.history.seconds = self.step, time.perf_counter() - began
-        self.model.eval()
+        except torch.linalg.LinAlgError as error:
+            self._retreat(f"matrix ({str(error)[:80]})", before)
+        if not math.isfinite(row.get("loss", 0.0)):
+            self._retreat("loss", before)
+        self._good = before
+        self.step += 1
+        return row
+
+    def _retreat(self, term: str, before: checkpoint.Snapshot) -> None:
+        step, good = self.step, self._good or before
+        self.load_state(good)
+        self.history.stopped = f"diverged at step {step}"
+        self._finish()
+        raise Diverged(step, term, self.step, self.model)
 
     def _ended(self) -> bool:
         if self.solver.done():
@@ -69,29 +103,48 @@ class Solve:
             self.history.stopped = "the budget was spent"
         return bool(self.history.stopped)
 
-    def _log(self, row: dict[str, Any], journal: Journal) -> None:
-        loss = row.get("loss", 0.0)
-        if loss != loss:
-            raise Diverged(self.step, "loss", self.step - 1, self.model)
-        self.history.rows.append(row)
-        journal.append(row)
-        if self.out and self.step % self.plan.checkpoint_every == 0:
-            checkpoint.write(self.out / "training", self.state())
+    def _after_step(self, row: dict[str, Any]) -> None:
+        self.history.add(row)
+        self._journal.append(row)
         for callback in self.callbacks:
             callback.on_step(self)
             callback.on_log(self, row)
+        late = time.perf_counter() - self._saved_at > CHECKPOINT_SECONDS
+        if self.step - self._saved >= self.plan.checkpoint_every or late:
+            self._save()
+
+    def _save(self) -> None:
+        if self.out:
+            checkpoint.write(self.out, self.state())
+        self._saved, self._saved_at = self.step, time.perf_counter()
+
+    def _finish(self) -> None:
+        if self.step > self._saved:
+            self._save()
+        for callback in self.callbacks:
+            callback.on_end(self)
+        self.history.steps, self.history.seconds = self.step, self._spent
+        self.model.eval()
+
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        """Within, the model is in eval mode."""
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train()
 
     def state(self) -> checkpoint.Snapshot:
-        """Everything the next iteration depends on."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"objective.{k}": v for k, v in self.solver.state_dict().items()}
-        counters = {"step": self.step, "spent": self._spent, "rows": list(self.history.rows)}
-        return {k: v.detach().clone() for k, v in tensors.items()}, counters
+        """A copy of everything the next iteration depends on."""
+        tensors = checkpoint.module_tensors("model", self.model)
+        tensors |= checkpoint.module_tensors("objective", self.solver)
+        return checkpoint.copies(tensors), {"step": self.step, "spent": self._spent, "plan": self.plan.to_dict()}
 
     def load_state(self, snapshot: checkpoint.Snapshot) -> None:
-        """Go on from a snapshot."""
+        """Go back (or on) to a snapshot; the log forgets what came after it."""
         tensors, counters = snapshot
-        _load(self.model, "model.", tensors)
-        _load(self.solver, "objective.", tensors)
-        self.step, self._spent = int(counters["step"]), float(counters["spent"])
-        self.history.rows = list(counters["rows"])
+        checkpoint.load_module("model", self.model, tensors)
+        checkpoint.load_module("objective", self.solver, tensors)
+        self.step, self._spent, self._saved = int(counters["step"]), float(counters["spent"]), int(counters["step"])
+        self.history.forget_after(self.step)

@@ -5,9 +5,9 @@ Each component is held by the Cholesky factor L of its precision, S^-1 = L L', s
     log N(u; m, S) = -|L'(u - m)|^2 / 2 + sum_i log L_ii - (D/2) log 2 pi
     draw           = m + L'^-1 e,  e ~ N(0, I)
 
-Marginals and conditionals of Gaussians are Gaussian (Bishop 2006, eq. 2.81 and 2.82), hence exact for mixtures too: with
-observed entries o and missing entries m, component k of p(u_m | u_o) has weight proportional to w_k N(u_o; m_ko, S_koo),
-mean m_km + S_kmo S_koo^-1 (u_o - m_ko) and covariance S_kmm - S_kmo S_koo^-1 S_kom. Learned by EM.
+Marginals and conditionals of Gaussians are Gaussian (Bishop 2006, eq. 2.81 and 2.82), hence exact for mixtures too:
+with observed entries o and missing entries m, component k of p(u_m | u_o) has weight proportional to
+w_k N(u_o; m_ko, S_koo), mean m_km + S_kmo S_koo^-1 (u_o - m_ko), covariance S_kmm - S_kmo S_koo^-1 S_kom.
 """
 
 from typing import ClassVar, Literal
@@ -22,7 +22,7 @@ from fairway.core.numerics import LOG_2PI
 from fairway.core.objective import Solver
 from fairway.core.preprocessing import Preprocessing, dequantised
 from fairway.core.random import Rows
-from fairway.objectives.em import EM
+from fairway.objectives.em import EM, patterns
 
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 
@@ -94,21 +94,18 @@ class GMM(HasLogProb, HasSample, HasConditional, Model):
 
     @torch.no_grad()
     def set_components(self, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
-        """Set weights (K,), means (K, D) and covariances (K, D, D) (of the form `covariance` says)."""
-        factors = torch.linalg.inv(torch.linalg.cholesky(covariances)).mT  # upper triangular U with S^-1 = U U'
-        factors = self._as_lower(factors)
+        """Set weights (K,), means (K, D) and covariances (K, D, D) (of the form `covariance` says).
+
+        Raises:
+            torch.linalg.LinAlgError: a covariance that is not positive definite.
+        """
+        factors = _precision_factor(covariances.double())
         self.logits.copy_(weights.clamp(min=1e-30).log())
         self.means.copy_(means)
-        diagonal = torch.diagonal(factors, dim1=1, dim2=2).log()
-        shared = len(self.log_diagonal)
-        self.log_diagonal.copy_(diagonal[:shared, : self.log_diagonal.shape[1]])
+        shared, width = self.log_diagonal.shape
+        self.log_diagonal.copy_(torch.diagonal(factors, dim1=1, dim2=2).log()[:shared, :width])
         if self.lower is not None:
             self.lower.copy_(torch.tril(factors, -1)[:shared])
-
-    @staticmethod
-    def _as_lower(factors: Tensor) -> Tensor:
-        """A lower triangular L with L L' = U U' for upper triangular U."""
-        return torch.linalg.cholesky(factors @ factors.mT)
 
     def _eye(self) -> Tensor:
         return torch.eye(self.dims, dtype=self.means.dtype, device=self.means.device)
@@ -121,9 +118,8 @@ class GMM(HasLogProb, HasSample, HasConditional, Model):
             square, log_det = scaled.square().sum(2), self.log_diagonal.expand(-1, self.dims).sum(1)
         else:
             factors = self.precision_factors()
-            projected = torch.einsum("nd,kde->kne", x, factors) - torch.einsum(
-                "kd,kde->ke", self.means, factors
-            ).unsqueeze(1)
+            centre = torch.einsum("kd,kde->ke", self.means, factors).unsqueeze(1)
+            projected = torch.einsum("nd,kde->kne", x, factors) - centre
             square, log_det = projected.square().sum(2).T, self.log_diagonal.sum(1)
         return self.logits.log_softmax(0) + log_det - 0.5 * square - 0.5 * self.dims * LOG_2PI
 
@@ -133,10 +129,13 @@ class GMM(HasLogProb, HasSample, HasConditional, Model):
 
     def _sample(self, n: int, context: Tensor | None, rows: Rows) -> Tensor:
         component = _pick(self.logits.log_softmax(0).expand(n, -1), rows.uniform())
-        noise = rows.normal(self.dims).unsqueeze(2)
-        spread = torch.linalg.solve_triangular(self.precision_factors()[component].mT, noise, upper=True)
-        u = self.means[component] + spread.squeeze(2)
-        return u.reshape(n, *self.model_event.shape)
+        noise, factors = rows.normal(self.dims), self.precision_factors()
+        u = torch.empty_like(noise)
+        for k in range(self.components):  # one factor at a time: (n, D, D) would not fit for images
+            chosen = (component == k).nonzero().squeeze(1)
+            spread = torch.linalg.solve_triangular(factors[k].mT, noise[chosen].mT, upper=True)
+            u[chosen] = self.means[k] + spread.mT
+        return u.reshape(n, *self.model_event.shape)  # type: ignore[arg-type]
 
     def _log_marginal(self, u: Tensor, observed: Tensor, context: Tensor | None = None) -> Tensor:
         return self.log_joint_observed(u.flatten(1), observed.flatten(1)).logsumexp(1)
@@ -144,14 +143,13 @@ class GMM(HasLogProb, HasSample, HasConditional, Model):
     def _complete(self, u: Tensor, observed: Tensor, context: Tensor | None, rows: Rows) -> Tensor:
         x, seen = u.flatten(1), observed.flatten(1)
         component = _pick(self.log_joint_observed(x, seen).log_softmax(1), rows.uniform())
-        noise, out = rows.normal(self.dims), x.clone()
+        noise, out, covariances = rows.normal(self.dims), x.clone(), self.covariances()
         for pattern, index in patterns(seen):
-            for k in range(self.components):
+            for k in component[index].unique().tolist() if not bool(pattern.all()) else ():
                 chosen = index[component[index] == k]
-                if len(chosen) and not bool(pattern.all()):
-                    mean, covariance = self.conditional_of(k, x[chosen], pattern)
-                    spread = noise[chosen][:, ~pattern] @ torch.linalg.cholesky(covariance).mT
-                    out[chosen.unsqueeze(1), (~pattern).nonzero().squeeze(1)] = mean + spread
+                mean, covariance = self.conditional_of(k, x[chosen], pattern, covariances[k])
+                spread = noise[chosen][:, ~pattern] @ torch.linalg.cholesky(covariance).mT
+                out[chosen.unsqueeze(1), (~pattern).nonzero().squeeze(1)] = mean + spread
         return out.reshape(u.shape)
 
     # -- subsets of the entries ---------------------------------------------------------------------------------
@@ -168,21 +166,37 @@ class GMM(HasLogProb, HasSample, HasConditional, Model):
             out = out.index_copy(0, index, density.T.to(out.dtype))
         return self.logits.log_softmax(0) + out
 
-    def conditional_of(self, component: int, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (B, m) and covariance (m, m) of the missing entries given the observed, within one component."""
-        covariance = self.covariances()[component]
-        block = covariance[observed][:, observed]
-        cross = covariance[~observed][:, observed]
+    def conditional_of(
+        self, component: int, x: Tensor, observed: Tensor, covariance: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The law of the missing entries given the observed, within one component.
+
+        Args:
+            component: which one.
+            x: (B, D) rows; what they hold where not observed is ignored.
+            observed: (D,) booleans.
+            covariance: (D, D) of the component, where it is known already.
+
+        Returns:
+            Mean (B, m) and covariance (m, m).
+        """
+        covariance = self.covariances()[component] if covariance is None else covariance
+        block, cross = covariance[observed][:, observed], covariance[~observed][:, observed]
         gain = torch.linalg.solve(block, cross.mT).mT if bool(observed.any()) else cross
         mean = self.means[component]
         shift = (x[:, observed] - mean[observed]) @ gain.mT
         return mean[~observed] + shift, covariance[~observed][:, ~observed] - gain @ cross.mT
 
 
-def patterns(observed: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The distinct masks of (B, D) booleans, each with the rows that have it."""
-    masks, which = torch.unique(observed, dim=0, return_inverse=True)
-    return [(mask, (which == i).nonzero().squeeze(1)) for i, mask in enumerate(masks)]
+def _precision_factor(covariances: Tensor) -> Tensor:
+    """(K, D, D) S -> lower triangular L with S^-1 = L L'.
+
+    Reversing the order of the entries turns the Cholesky factor of the reversed S into an upper triangular U with
+    S = U U'; then L = U'^-1, and S^-1 is never formed.
+    """
+    upper = torch.linalg.cholesky(covariances.flip(1, 2)).flip(1, 2)
+    eye = torch.eye(covariances.shape[1], dtype=covariances.dtype, device=covariances.device)
+    return torch.linalg.solve_triangular(upper, eye, upper=True).mT
 
 
 def _pick(log_weights: Tensor, uniform: Tensor) -> Tensor:
