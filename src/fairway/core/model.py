@@ -393,7 +393,7 @@ class Model(Configurable, nn.Module, ABC):
         self._require(HasConditional)
         x = self._checked(x, missing=True)
         flat = x.reshape(-1, *self.event.shape)
-        mask = as_tensor(observed, "observed").bool().expand_as(flat)
+        mask = self._mask_rows(observed, flat, 0)
         context_rows = self._context_rows(context, (len(flat),))
         seed, total, parts = seed_of(generator), n * len(flat), []
         with torch.no_grad():
@@ -410,7 +410,11 @@ class Model(Configurable, nn.Module, ABC):
     def conditional(self, x: Any, observed: Any, context: Any = None) -> "Conditional":
         """The law of the unobserved entries given the observed ones of one row x (*E)."""
         self._require(HasConditional)
-        return Conditional(self, self._checked(x, missing=True), as_tensor(observed, "observed").bool(), context)
+        x = self._checked(x, missing=True)
+        mask = Event(self.event.shape).check(observed, "observed").bool().to(x.device)
+        if x.ndim != len(self.event.shape) or mask.shape != x.shape:
+            raise ValueError(f"expected one row and its mask, got {tuple(x.shape)} and {tuple(mask.shape)}")
+        return Conditional(self, x, mask, context)
 
     # -- noise levels (model units) -----------------------------------------------------------------------------
     @final
@@ -594,8 +598,14 @@ class Model(Configurable, nn.Module, ABC):
         """The rows of a mask (*E) or (*L, *E) that belong to the flat rows x (B, *E) from `start` on."""
         mask = Event(self.event.shape).check(observed, "observed").bool().to(x.device)
         if mask.ndim == len(self.event.shape):
-            return mask.expand_as(x)
-        return mask.reshape(-1, *mask.shape[mask.ndim - len(self.event.shape) :])[start : start + len(x)]
+            mask = mask.expand_as(x)
+        else:
+            mask = mask.reshape(-1, *mask.shape[mask.ndim - len(self.event.shape) :])[start : start + len(x)]
+        if mask.shape != x.shape:
+            raise ValueError(f"expected observed as one mask for all rows or one per row, got {tuple(mask.shape)}")
+        if x.is_floating_point() and bool((mask & torch.isnan(x)).any()):
+            raise ValueError("expected a value wherever observed is true, got NaN; mark those entries as unobserved")
+        return mask
 
     def _filler(self, x: Tensor) -> Tensor:
         """Some valid value in data units for entries that are ignored."""
@@ -635,6 +645,7 @@ class Conditional:
 
     def log_prob(self, x: Any) -> Tensor:
         """log p(unobserved | observed) of rows (*L, *E), whose observed entries are replaced by the given ones."""
-        x = torch.where(self.observed, self.x.to(as_tensor(x).dtype), as_tensor(x))
+        x = as_tensor(x).to(self.x.device)
+        x = torch.where(self.observed, self.x.to(x.dtype), x)
         joint = self.model.log_prob(x, self.context)
         return joint - self.model.log_marginal(self.x, self.observed, self.context)
