@@ -23,7 +23,7 @@ def _clauses():
         )
 
 
-@pytest.mark.parametrize(("model_class", "case", "check"), _clauses())
+@pytest.mark.parametrize(("model_class", "case", "check"), list(_clauses()))
 def test_clause(model_class, case, check):
     if isinstance(check, Exception):
         raise check

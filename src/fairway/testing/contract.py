@@ -10,12 +10,13 @@ A stranger writes `check_model(MyModel)`; the library's own tests run the same c
 from collections.abc import Iterable, Sequence
 
 from fairway.core.model import Case, Model
-from fairway.testing import bounds, configuration, density, drawing, latents, subsets
+from fairway.testing import bounds, configuration, density, drawing, latents, learning, subsets
 from fairway.testing.check import Check, ContractError
 from fairway.testing.subject import subject
 
 contract: list[Check] = [
     *configuration.CHECKS,
+    *learning.CHECKS,
     *drawing.CHECKS,
     *density.CHECKS,
     *latents.CHECKS,

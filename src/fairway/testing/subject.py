@@ -64,7 +64,7 @@ class Subject:
         return draws
 
 
-def build(model_class: type[Model], case: Case, seed: int = 0) -> Any:
+def build(model_class: type[Model], case: Case, seed: int = 17) -> Any:
     """A fresh instance in float64, eval mode, built under a seeded fork of the global generator."""
     with seeded(seed):
         model = model_class(case.event, case.context_event, **case.arguments)
