@@ -66,8 +66,9 @@ class Dataset:
         ValueError: a shape that does not fit the event, or labels of another length.
 
     >>> import torch
-    >>> Dataset(torch.zeros(4, 2), Event((2,)))
-    Dataset(name='array', n=4, event=Event(shape=(2,), kind='real'), protocol='real')
+    >>> data = Dataset(torch.zeros(4, 2), Event((2,)))
+    >>> len(data), data.protocol
+    (4, 'real')
     """
 
     x: Tensor
@@ -101,7 +102,7 @@ class Dataset:
         seen = hashlib.sha256()
         for part in (self.x,) if self.labels is None else (self.x, self.labels):
             seen.update(f"{part.dtype}{tuple(part.shape)}".encode())
-            seen.update(part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            seen.update(part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return seen.hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -162,8 +163,8 @@ class Dataset:
 
     def _with_parts(self, change: "Callable[[Dataset], Dataset]") -> "Dataset":
         """Apply a change to the data and to its official splits alike."""
-        parts = {name: getattr(self, name) for name in ("validation", "test")}
-        return replace(change(self), **{name: part and change(part) for name, part in parts.items()})
+        validation, test = (None if part is None else change(part) for part in (self.validation, self.test))
+        return replace(change(self), validation=validation, test=test)
 
 
 def load(
@@ -191,8 +192,8 @@ def load(
         ValueError: data that cannot be used; says where and what to do.
         ImportError: a package of `fairway[data]` is not installed.
 
-    >>> load([[0.5, 1.0], [2.5, 3.0]]).event
-    Event(shape=(2,), kind='real')
+    >>> load([[0.5, 1.0], [2.5, 3.0]]).event.kind
+    'real'
     """
     if isinstance(source, str) and source in datasets:
         given = {"folder": folder, "protocol": protocol, **options}
@@ -229,20 +230,22 @@ def _from_name(name: str, given: dict[str, Any]) -> Dataset:
 def _from_array(x: Any, protocol: str | None, columns: Columns | None, event: Event | None) -> Dataset:
     """An array-like; the column names of a frame are kept."""
     names = tuple(map(str, x.columns)) if hasattr(x, "columns") else None
-    if columns is not None and names is not None:
-        x, names = x.iloc[:, column_indices(columns, names, len(names))], None
-        names = tuple(map(str, x.columns))
-    tensor = as_tensor(x)
-    if columns is not None and names is None:
-        tensor = tensor[:, column_indices(columns, None, tensor.shape[1])]
+    if columns is not None:
+        x = x if names else as_tensor(x)
+        if x.ndim != 2:
+            raise ValueError(f"expected a table (n, d) to choose columns from, got {tuple(x.shape)}")
+        index = column_indices(columns, names, x.shape[1])
+        x = x.iloc[:, index] if names else x[:, index]
+        names = tuple(names[i] for i in index) if names else None
     options = {} if columns is None else {"columns": list(columns)}
-    return _checked(tensor, event, "x", name="array", protocol=protocol or "", column_names=names, options=options)
+    known = {"protocol": protocol or "", "column_names": names, "options": options}
+    return _checked(as_tensor(x), event, "x", **known)
 
 
 def _from_path(source: str, protocol: str | None, columns: Columns | None, event: Event | None) -> Dataset:
     """A file or a folder of images."""
     path, _ = split_key(source)
-    if not path.exists():
+    if not source or not path.exists():
         raise FileNotFoundError(_not_found(source, path))
     options = {
         key: value for key, value in {"protocol": protocol, "columns": columns and list(columns)}.items() if value

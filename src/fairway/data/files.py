@@ -110,7 +110,7 @@ def _shaped(array: np.ndarray, names: Names, columns: Columns | None, path: Path
 
 # -- arrays -----------------------------------------------------------------------------------------------------
 def _pickled(path: Path) -> str:
-    return f"expected numbers in {path}, got a pickled array: pickles are refused, as they can run code; save plain numbers"
+    return f"expected numbers in {path}, got a pickled array: pickles can run code and are refused; save plain numbers"
 
 
 def _broken(path: Path, error: Exception) -> str:

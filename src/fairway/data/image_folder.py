@@ -31,7 +31,7 @@ def read_image_folder(folder: Path) -> tuple[Tensor, Tensor | None, tuple[str, .
         ImportError: Pillow is not installed.
     """
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
-    paths = [path for path in paths if not path.name.startswith(".")]
+    paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if not paths:
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
         raise ValueError(f"expected images ({', '.join(SUFFIXES)}) in {folder}, got {found}; give the path of a file")

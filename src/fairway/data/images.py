@@ -13,6 +13,7 @@ MNIST has three protocols whose likelihoods differ by tens of nats and are never
 
 import gzip
 import hashlib
+import math
 import os
 import zlib
 from dataclasses import replace
@@ -59,7 +60,9 @@ ORIGINS = {
     "binarized_mnist": "the .amat files of Larochelle and Murray, packed by numpy.packbits as train, valid and test",
 }
 DIGITS = tuple("0123456789")
-GARMENTS = tuple(["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"])
+GARMENTS = tuple(
+    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+)
 FIXED_SEED = 0
 
 
@@ -172,8 +175,8 @@ def _packed(path: Path, part: str, label_part: str) -> Dataset:
     packed, labels = (read_file(f"{path}:{key}")[0] for key in (part, label_part))
     x = torch.from_numpy(np.unpackbits(packed.numpy(), axis=1)).reshape(-1, 28, 28)
     name = "binarized_mnist"
-    known = {"label_names": DIGITS, "name": name, "source": name, "protocol": "static binarisation"}
-    return Dataset(x, Event((28, 28), "binary"), labels=labels.long(), **known)
+    data = Dataset(x, Event((28, 28), "binary"), labels=labels.long(), label_names=DIGITS, name=name, source=name)
+    return replace(data, protocol="static binarisation")
 
 
 # -- files ------------------------------------------------------------------------------------------------------
@@ -228,7 +231,8 @@ def read_idx(path: Path) -> Tensor:
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"expected a gzipped idx file, got a damaged {path} ({error}); download it again") from error
     axes = raw[3] if len(raw) > 3 else 0
-    shape = tuple(int(size) for size in np.frombuffer(raw[4 : 4 + 4 * axes], dtype=">u4"))
-    if raw[:3] != b"\x00\x00\x08" or len(shape) != axes or len(raw) != 4 + 4 * axes + int(np.prod(shape)):
-        raise ValueError(f"expected an idx file of bytes in {path}, got a header or a length that disagrees")
-    return torch.from_numpy(np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * axes).reshape(shape).copy())
+    start = 4 + 4 * axes
+    shape = [int.from_bytes(raw[i : i + 4], "big") for i in range(4, start, 4)]
+    if raw[:3] != b"\x00\x00\x08" or not axes or len(raw) != start + math.prod(shape):
+        raise ValueError(f"expected an idx file of bytes in {path}, got another header or length; download it again")
+    return torch.from_numpy(np.frombuffer(raw, dtype=np.uint8, offset=start).reshape(shape).copy())

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fairway.core.config import Configurable
 from fairway.networks.embedding import TimeFeatures
+from fairway.networks.joined import joined
 
 
 class _Block(nn.Module):
@@ -63,7 +64,7 @@ class TimeMLP(Configurable, nn.Module):
     def forward(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         c = self.time(t)
         if self.context is not None and context is not None:
-            c = c + self.context(context.flatten(1))
+            c = c + self.context(joined(context))
         c, h = F.silu(c), self.first(u.flatten(1))
         for block in self.blocks:
             h = block(h, c)

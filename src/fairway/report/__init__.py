@@ -1,1 +1,1 @@
-"""What people read: comparisons, tables, pictures, one self-contained page."""
+"""Comparisons, reports, pictures and citations: everything a reader of results needs, on one page."""

@@ -1,0 +1,210 @@
+"""Masked networks: one pass computes functions f_i that each see only the variables before i in an ordering.
+
+Give every unit a degree, the rank of the last variable it may depend on (Germain et al. 2015, section 4):
+
+    variable i        degree rank(i), 0, ..., D - 1; all its input features share it
+    hidden unit k     degree m(k) in 0, ..., D - 2 (and -1, the context alone, where there is a context)
+    input, hidden     connected where rank(i) <= m(k);    hidden, hidden  where m(k) <= m(k')
+    hidden, output    connected where m(k) < rank(i)      (strictly: output i never sees variable i)
+
+Degrees are spread evenly and *sorted*, so that the units of one degree are one slice. One variable at a time then
+costs no more than one pass in all: step t fills in the slice of degree t - 1 and reads the outputs of rank t, and
+every weight is used once (`init_state`, `step`; the batch is the last axis, so that slices are contiguous). The same
+steps sample a MADE and invert a masked autoregressive flow. The context joins every layer through weights of its own,
+unmasked. Shapes: x (B, D) or (B, D, features), context (B, C), outputs (B, D, outputs).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairway.core.config import Configurable
+from fairway.networks.mlp import activation
+
+
+class MaskedLinear(nn.Linear):
+    """y = (W * mask) x + b, plus V c for a context c.
+
+    Args:
+        mask: (outputs, inputs), true where a connection exists.
+        context: width of the context, 0 for none.
+    """
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor, context: int = 0) -> None:
+        outputs, inputs = mask.shape
+        super().__init__(inputs, outputs)
+        self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
+        self.context = nn.Linear(context, outputs, bias=False) if context else None
+        with torch.no_grad():  # a unit's scale follows the inputs that it has, not those that are masked
+            self.weight.mul_((inputs / mask.sum(1).clamp(min=1)).sqrt().unsqueeze(1).to(self.weight.dtype))
+
+    @property
+    def masked_weight(self) -> Tensor:
+        """(outputs, inputs), zero where there is no connection."""
+        return self.weight * self.mask
+
+    def offset(self, context: Tensor | None) -> Tensor:
+        """b + V c: (outputs,) without a context, (B, outputs) with one."""
+        return self.bias if self.context is None or context is None else self.bias + self.context(context)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        if self.context is None or context is None:
+            return F.linear(x, self.masked_weight, self.bias)
+        return F.linear(x, self.masked_weight) + self.offset(context)
+
+
+@dataclass
+class MaskedState:
+    """What `MaskedMLP.step` remembers: everything that the variables so far determine, batch last.
+
+    Args:
+        rank: of the variable to predict next.
+        values: inputs by rank, then each hidden layer: (width, B), filled from the top.
+        weights, offsets: of each layer, masked, the first with its columns in the order of the ranks.
+        direct: the masked direct weights, columns in the order of the ranks, or None.
+    """
+
+    rank: int
+    values: list[Tensor]
+    weights: list[Tensor]
+    offsets: list[Tensor]
+    direct: Tensor | None
+
+
+class MaskedMLP(Configurable, nn.Module):
+    """(B, variables[, features]) -> (B, variables, outputs), where output i sees variables of lower rank only.
+
+    Args:
+        variables: how many, D.
+        outputs: numbers to predict per variable.
+        hidden: widths of the hidden layers.
+        features: input numbers per variable (a one-hot code, say).
+        context: width of the context, which every output sees; 0 for none.
+        order: the variables from first to last, a permutation of 0, ..., D - 1; None for 0, 1, ....
+        act: name of the activation.
+        residual: add a layer's input where widths agree.
+        dropout: share of hidden units dropped in training.
+        direct: masked linear connections from the inputs to the outputs, too.
+
+    Raises:
+        ValueError: `order` is no permutation.
+
+    >>> import torch
+    >>> MaskedMLP(3, outputs=2)(torch.zeros(5, 3)).shape
+    torch.Size([5, 3, 2])
+    """
+
+    role: ClassVar[str] = "network"
+    rank: Tensor
+
+    def __init__(
+        self,
+        variables: int,
+        outputs: int = 1,
+        hidden: Sequence[int] = (128, 128),
+        features: int = 1,
+        context: int = 0,
+        order: Sequence[int] | None = None,
+        act: str = "silu",
+        residual: bool = False,
+        dropout: float = 0.0,
+        direct: bool = False,
+    ) -> None:
+        super().__init__()
+        self.variables, self.outputs, self.features, self.residual = variables, outputs, features, residual
+        self.order = list(range(variables)) if order is None else [int(i) for i in order]
+        if sorted(self.order) != list(range(variables)):
+            raise ValueError(f"expected order as a permutation of 0, ..., {variables - 1}, got {self.order}")
+        self.register_buffer("rank", torch.tensor(self.order).argsort(), persistent=False)
+        self.degrees = [_spread(width, variables, bool(context)) for width in hidden]
+        self.layers = nn.ModuleList(MaskedLinear(mask, context) for mask in self._masks())
+        inward = self.rank.repeat_interleave(features)
+        self.direct = MaskedLinear(inward < self.rank.repeat_interleave(outputs).unsqueeze(1), 0) if direct else None
+        self.act, self.dropout = activation(act), nn.Dropout(dropout)
+
+    def _masks(self) -> list[Tensor]:
+        """(to, from) booleans of each layer."""
+        degrees = [self.rank.repeat_interleave(self.features), *self.degrees]
+        masks = [after.unsqueeze(1) >= before for before, after in pairwise(degrees)]
+        last = self.rank.repeat_interleave(self.outputs).unsqueeze(1)
+        return [*masks, last > degrees[-1]]
+
+    @property
+    def last(self) -> MaskedLinear:
+        """The output layer, rows by variable (to start it at zero, say)."""
+        layer: MaskedLinear = self.layers[-1]  # type: ignore[assignment]
+        return layer
+
+    # -- in parallel --------------------------------------------------------------------------------------------
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        inputs = h = x.reshape(len(x), self.variables * self.features)
+        for layer in self.layers[:-1]:
+            out = self.dropout(self.act(layer(h, context)))
+            h = h + out if self._adds(h.shape[1], out.shape[1], h is inputs) else out
+        y = self.last(h, context)
+        y = y if self.direct is None else y + self.direct(inputs)
+        return y.reshape(len(x), self.variables, self.outputs)
+
+    def _adds(self, before: int, after: int, first: bool) -> bool:
+        return self.residual and not first and before == after  # equal widths have equal degrees
+
+    # -- one variable at a time ---------------------------------------------------------------------------------
+    def init_state(self, batch: int, context: Tensor | None = None) -> MaskedState:
+        """Before the first variable; context (B, C). No gradient flows through steps: they write in place."""
+        layers: list[MaskedLinear] = list(self.layers)  # type: ignore[arg-type]
+        by_rank = torch.tensor(self.order, device=self.rank.device).unsqueeze(1) * self.features
+        columns = (by_rank + torch.arange(self.features, device=self.rank.device)).flatten()
+        weights = [layers[0].masked_weight[:, columns], *(layer.masked_weight for layer in layers[1:])]
+        offsets = [layer.offset(context).reshape(-1, layer.out_features).T for layer in layers]
+        values = [weights[0].new_zeros(len(w.T), batch) for w in weights]
+        direct = None if self.direct is None else self.direct.masked_weight[:, columns]
+        return MaskedState(0, values, weights, offsets, direct)
+
+    @torch.no_grad()
+    def step(self, state: MaskedState, features: Tensor | None) -> Tensor:
+        """Outputs (B, outputs) of the next variable in the ordering.
+
+        Args:
+            state: advanced in place.
+            features: (B, features) of the variable before it; None at the first.
+        """
+        known = state.rank * self.features
+        if features is not None:
+            state.values[0][known - self.features : known] = features.T
+        inputs = below = state.values[0][:known]
+        for i, degrees in enumerate(self.degrees):
+            below = self._fill(state, i, degrees, below)
+        rows = slice(self.order[state.rank] * self.outputs, (self.order[state.rank] + 1) * self.outputs)
+        y = _affine(state, len(self.degrees), rows, below)
+        if state.direct is not None and self.direct is not None:
+            y = y + state.direct[rows, :known] @ inputs + self.direct.bias[rows].unsqueeze(1)
+        state.rank += 1
+        return y.T
+
+    def _fill(self, state: MaskedState, i: int, degrees: Tensor, below: Tensor) -> Tensor:
+        """Compute the units of hidden layer i whose degree is rank - 1; return all units known by now."""
+        start, end = torch.searchsorted(degrees, torch.tensor([state.rank - 1, state.rank])).tolist()
+        out = self.act(_affine(state, i, slice(start, end), below))
+        if self._adds(state.values[i].shape[0], len(degrees), i == 0):
+            out = out + state.values[i][start:end]
+        state.values[i + 1][start:end] = out
+        return state.values[i + 1][:end]
+
+
+def _affine(state: MaskedState, i: int, rows: slice, below: Tensor) -> Tensor:
+    """Some rows of layer i, from the part of its input that is known."""
+    return torch.addmm(state.offsets[i][rows], state.weights[i][rows, : len(below)], below)
+
+
+def _spread(width: int, variables: int, context: bool) -> Tensor:
+    """Degrees of a hidden layer, sorted and as even as the width allows."""
+    first = -1 if context else 0
+    count = max(variables - 1 - first, 1)
+    return first + torch.arange(width) * count // width
