@@ -17,9 +17,16 @@ def card(model: Model, data: dict[str, Any], record: dict[str, Any]) -> str:
         f"- parameters: {parameters:,}",
         f"- {history['steps']} steps in {history['seconds']:.1f} s ({history['stopped']})",
         f"- seed: {record['fit']['seed']}",
-        f"- held-out {history['monitor']}: {history['best']} at step {history['best_step']}",
+        *_held_out(history),
         f"- answers: {', '.join(sorted(model.capabilities))}; density {model.likelihood}",
         f"- cite: {', '.join(model.cites)}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _held_out(history: dict[str, Any]) -> list[str]:
+    """The monitor's line, where something was held out."""
+    if history["monitor"] is None:
+        return []
+    return [f"- held-out {history['monitor']}: {history['best']} at step {history['best_step']}"]

@@ -1,0 +1,62 @@
+"""The held-out number: the objective's loss under noise that never changes, or a metric by name."""
+
+import math
+
+import pytest
+import torch
+
+from fairway.core.event import Event
+from fairway.core.objective import Loss
+from fairway.models.flow.real_nvp import RealNVP
+from fairway.objectives.mle import MLE
+from fairway.training.batches import Table
+from fairway.training.monitor import ROWS, Monitor
+from fairway.training.plan import Plan
+
+PLAN = Plan(10, None, 32, 0)
+
+
+class Silent(MLE):
+    monitor = None
+
+
+class Nothing(MLE):
+    def loss(self, batch, model, *, phase, generator):
+        return Loss(torch.tensor(math.nan))
+
+
+def test_the_objectives_own_loss_per_entry_in_model_units(flow, table):
+    monitor = Monitor.of(flow, MLE(), table, PLAN)
+    u, _ = flow._to_model(table.x)
+    assert monitor.name == "loss"
+    assert monitor() == pytest.approx(float(-flow._log_prob(u).detach().mean()) / 2, rel=1e-6)
+
+
+def test_its_noise_never_changes():
+    x = torch.randint(0, 7, (50, 2), generator=torch.Generator().manual_seed(0))
+    model = RealNVP(Event((2,), "integer", low=0, high=6), transforms=2, hidden=(4,))
+    monitor = Monitor.of(model, MLE(), Table(x), PLAN)
+    assert monitor() == monitor()
+
+
+def test_a_metric_by_name(flow, table):
+    flow.monitor = "nll"
+    assert Monitor.of(flow, Silent(), table, PLAN)() == pytest.approx(
+        float(-flow.eval().log_prob(table.x).double().mean()) / 2, rel=1e-5
+    )
+
+
+def test_nobody_asks(flow, table):
+    assert Monitor.of(flow, Silent(), table, PLAN) is None
+    assert Monitor.of(flow, MLE(), None, PLAN) is None
+
+
+def test_nan_is_infinitely_bad(flow, table):
+    assert Monitor.of(flow, Nothing(), table, PLAN)() == math.inf
+
+
+def test_no_gradient_and_no_more_rows_than_needed(flow):
+    monitor = Monitor.of(flow, MLE(), Table(torch.randn(ROWS + 10, 2)), PLAN)
+    assert len(monitor.batch) == ROWS
+    monitor()
+    assert all(p.grad is None for p in flow.parameters())
