@@ -66,9 +66,11 @@ def bound_has_a_mass_of_at_most_one(s: Subject) -> None:
 
 
 def _bound(s: Subject, x: Tensor) -> Tensor:
+    """(n,): the mean of many draws, each a row of its own (quicker than `samples=`)."""
+    many = x.unsqueeze(1).expand(len(x), SAMPLES, *x.shape[1:])
     with torch.no_grad():
-        bound: Tensor = s.model.bound(x, s.contexts(len(x)), samples=SAMPLES, generator=1)
-    return bound.double()
+        bound: Tensor = s.model.bound(many, s.contexts(len(x)), generator=1)
+    return bound.double().mean(1)
 
 
 CHECKS = [

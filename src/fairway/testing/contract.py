@@ -10,7 +10,7 @@ A stranger writes `check_model(MyModel)`; the library's own tests run the same c
 from collections.abc import Iterable, Sequence
 
 from fairway.core.model import Case, Model
-from fairway.testing import bounds, configuration, density, drawing, latents, learning, subsets
+from fairway.testing import bounds, configuration, density, drawing, latents, learning, noise_levels, subsets
 from fairway.testing.check import Check, ContractError
 from fairway.testing.subject import subject
 
@@ -22,6 +22,7 @@ contract: list[Check] = [
     *latents.CHECKS,
     *bounds.CHECKS,
     *subsets.CHECKS,
+    *noise_levels.CHECKS,
 ]
 
 
