@@ -1,0 +1,8 @@
+"""The command line: `fairway COMMAND`. Importing this package costs nothing; a command loads what it needs."""
+
+
+def main() -> int:
+    """Entry point of the `fairway` script; returns the exit code."""
+    from fairway.cli.main import run
+
+    return run()
