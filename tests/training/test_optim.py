@@ -62,6 +62,15 @@ def test_only_the_players_own_parameters_move(linear):
     assert not torch.equal(linear.weight, torch.ones(1, 2))
 
 
+def test_a_gradient_in_another_memory_layout_moves_the_right_entries():
+    """A fused step reads memory in order; the gradient of a transposed use comes transposed."""
+    layer = nn.Linear(2, 2, bias=False)
+    before = layer.weight.detach().clone()
+    signs = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
+    Mover(layer, Optimisation(lr=0.1, clip=None)).move((layer.weight.mT * signs.mT.contiguous()).sum())
+    torch.testing.assert_close(layer.weight.detach(), before - 0.1 * signs)
+
+
 def test_a_player_without_parameters_is_refused():
     with pytest.raises(ValueError, match="expected a player with parameters to train, got ReLU"):
         Mover(nn.ReLU(), Optimisation())

@@ -232,7 +232,7 @@ class Run:
         """Leave the best weights in the model; without a monitor, the averaged ones."""
         for callback in self.callbacks:
             callback.on_end(self)
-        self.history.steps, self.history.seconds = self.step, self._spent
+        self.history.steps, self.history.seconds = self.step, self._tick()
         self.history.evaluate_every = self.plan.evaluate_every
         if self._best:
             self.model.load_state_dict(self._best)

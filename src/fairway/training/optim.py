@@ -54,12 +54,23 @@ class Mover:
         """Backward on this player alone, clip, step; returns the gradient norm (a device scalar)."""
         gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = None if gradient is None else _laid_out_like(gradient, parameter)
         norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
         if self.how.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.how.clip, norm)
         self.optimiser.step()
         return norm
+
+
+def _laid_out_like(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """The gradient in the parameter's own memory layout, which fused optimisers take for granted.
+
+    `backward` sees to this; `grad` hands out what the last operation made, a transposed view for instance, and a fused
+    step would then move every entry by its neighbour's gradient.
+    """
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 class Average:

@@ -47,7 +47,7 @@ class Solve:
     ) -> None:
         self.model, self.solver, self.plan, self.callbacks, self.out = model, solver, plan, list(callbacks), out
         self.batch = Batches(model, train, len(train), plan.seed).all()
-        self.history, self.step, self._spent = History(), 0, 0.0
+        self.history, self.step, self._spent, self._origin = History(), 0, 0.0, time.perf_counter()
         self._saved, self._saved_at = 0, time.perf_counter()
         self._good: checkpoint.Snapshot | None = None
 
@@ -55,14 +55,13 @@ class Solve:
         """Yield after every iteration; the model is in eval mode at the end, also where the loop is left early."""
         self._journal = Journal(self.out and self.out / "metrics.jsonl", self.step, self.plan.stage)
         self.model.train()
-        began = time.perf_counter() - self._spent
+        self._origin = time.perf_counter() - self._spent
         if self.step == 0:
             self._start()
         try:
             while not self._ended():
                 row = self._take_step()
-                self._spent = time.perf_counter() - began
-                self._after_step({"step": self.step, "seconds": round(self._spent, 4), **row})
+                self._after_step({"step": self.step, "seconds": round(self._tick(), 4), **row})
                 yield self
         except GeneratorExit:
             self.history.stopped = "the loop was left"
@@ -94,6 +93,11 @@ class Solve:
         self._finish()
         raise Diverged(step, term, self.step, self.model)
 
+    def _tick(self) -> float:
+        """Seconds spent so far, in this process and before a resume."""
+        self._spent = time.perf_counter() - self._origin
+        return self._spent
+
     def _ended(self) -> bool:
         if self.solver.done():
             self.history.stopped = "converged"
@@ -123,7 +127,7 @@ class Solve:
             self._save()
         for callback in self.callbacks:
             callback.on_end(self)
-        self.history.steps, self.history.seconds = self.step, self._spent
+        self.history.steps, self.history.seconds = self.step, self._tick()
         self.model.eval()
 
     @contextmanager

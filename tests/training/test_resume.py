@@ -1,0 +1,263 @@
+"""Killed anywhere, a resumed run ends where the uninterrupted one does, in every bit."""
+
+import json
+import random
+
+import pytest
+import torch
+
+from fairway.core.event import Event
+from fairway.core.objective import Stage
+from fairway.core.random import seeded
+from fairway.models.classical.mixture import GMM
+from fairway.models.flow.real_nvp import RealNVP
+from fairway.objectives.em import EM
+from fairway.objectives.mle import MLE
+from fairway.training import checkpoint
+from fairway.training.callbacks import Callback
+from fairway.training.files import BrokenFolder, read_json
+from fairway.training.fit import fit
+from fairway.training.history import read_rows
+
+
+class Killed(BaseException):
+    """Nothing catches it, like a power cut."""
+
+
+class Kill(Callback):
+    def __init__(self, step, stage=0):
+        self.step, self.stage = step, stage
+
+    def on_step(self, run):
+        if (run.step, run.plan.stage) == (self.step, self.stage):
+            raise Killed
+
+
+def state(model):
+    return {k: v.clone() for k, v in model.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def losses(folder):
+    """The journal without the clock."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_rows(folder / "metrics.jsonl")]
+
+
+def killed_and_resumed(folder, capsys, kills, model, x, **options):
+    """Fit with power cuts at the steps given; returns the model and the steps it was resumed at."""
+    make = model if callable(model) else lambda: model
+    for number, kill in enumerate(kills):
+        with pytest.raises(Killed):
+            fit(make(), x, out=folder, resume=number > 0, callbacks=[kill], **options)
+    capsys.readouterr()
+    fitted = fit(make(), x, out=folder, resume=True, **options)
+    return fitted, int(capsys.readouterr().out.removeprefix("resumed at step "))
+
+
+GRADIENT = {
+    "monitored": ("real_nvp", {"transforms": 2, "hidden": (8,), "batch_size": 32, "evaluate_every": 20}),
+    "averaged, nothing held out": ("real_nvp", {"transforms": 2, "hidden": (8,), "batch_size": 32, "validation": 0}),
+    "dropout": ("real_nvp", {"transforms": 2, "hidden": (8,), "batch_size": 32, "dropout": 0.3}),
+    "two players": ("wgan_gp", {"hidden": (8,), "critic_hidden": (8,), "critic_steps": 2, "evaluate_every": 60}),
+    "noise": ("vae", {"hidden": (8,), "batch_size": 16, "evaluate_every": 30}),
+}
+
+
+@pytest.mark.parametrize("name", list(GRADIENT))
+def test_gradient_runs_resume_bit_for_bit(name, x, tmp_path, capsys):
+    model, options = GRADIENT[name]
+    whole = fit(model, x, steps=120, out=tmp_path / "whole", **options)
+    kills = sorted(random.Random(name).sample(range(51, 120), 2))
+    resumed, step = killed_and_resumed(
+        tmp_path / "cut", capsys, [Kill(k) for k in kills], model, x, steps=120, **options
+    )
+    assert step == (100 if kills[-1] > 100 else 50)
+    assert same(state(resumed), state(whole))
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert (resumed.history.best, resumed.history.best_step) == (whole.history.best, whole.history.best_step)
+    assert resumed.history.curve("loss") == whole.history.curve("loss")
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_solvers_resume_bit_for_bit(missing, x, tmp_path, capsys):
+    x = x.double()
+    if missing:
+        x[::5, 1] = torch.nan
+    options = {"components": 3, "tolerance": 1e-12, "iterations": 140}
+    whole = fit("gmm", x, out=tmp_path / "whole", **options)
+    assert whole.history.steps > 60
+    resumed, step = killed_and_resumed(tmp_path / "cut", capsys, [Kill(30), Kill(57)], "gmm", x, **options)
+    assert step == 50
+    assert resumed.history.steps == whole.history.steps and resumed.history.stopped == whole.history.stopped
+    assert same(state(resumed), state(whole))
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+
+
+def test_a_finished_run_resumes_to_the_same_model(x, small, tmp_path, capsys):
+    whole = fit("real_nvp", x, steps=20, out=tmp_path, **small)
+    steps = []
+
+    class Spy(Callback):
+        def on_step(self, run):
+            steps.append(run.step)
+
+    again = fit("real_nvp", x, steps=20, out=tmp_path, resume=True, callbacks=[Spy()], **small)
+    assert capsys.readouterr().out == "resumed at step 20\n" and steps == []
+    assert same(state(again), state(whole))
+
+
+def test_the_steps_that_a_budget_bought_are_repeated(x, small, tmp_path, capsys):
+    """The measurement is not made again: the plan comes with the checkpoint."""
+
+    class Cut(Callback):
+        def on_log(self, run, row):
+            if run.plan.steps is not None and run.step >= 100:
+                bought.append(run.plan.steps)
+                raise Killed
+
+    bought = []
+    with pytest.raises(Killed):
+        fit("real_nvp", x, budget=1.2, out=tmp_path, callbacks=[Cut()], **small)
+    model = fit("real_nvp", x, budget=1.2, out=tmp_path, resume=True, **small)
+    assert model.history.steps == bought[0] or model.history.stopped == "the budget was spent"
+
+
+# -- stages ---------------------------------------------------------------------------------------------------------
+class Staged(RealNVP):
+    """Two stages of gradient descent after one of a solver on a part of its own."""
+
+    def __init__(self, event):
+        super().__init__(event, transforms=2, hidden=(8,))
+        self.start = GMM(event, components=2)
+
+    def stages(self, objective=None):
+        return [
+            Stage("first", self, MLE(), steps=60),
+            Stage("second", self, objective or MLE(), steps=70),
+        ]
+
+
+@pytest.fixture
+def staged(monkeypatch):
+    from fairway.models.registry import models
+
+    monkeypatch.setattr(models, "_table", dict(models._table))
+    monkeypatch.setattr(models, "_objects", dict(models._objects))
+    models.register("staged", Staged)
+
+    def build():
+        with seeded(0):
+            return Staged(Event((2,)))
+
+    return build
+
+
+@pytest.mark.parametrize(("kill", "at"), [(Kill(57, 0), 50), (Kill(20, 1), 60), (Kill(63, 1), 50)])
+def test_stages_resume_where_they_were(kill, at, staged, x, tmp_path, capsys):
+    options = {"batch_size": 32, "evaluate_every": 30}
+    whole = fit(staged(), x, out=tmp_path / "whole", **options)
+    resumed, step = killed_and_resumed(tmp_path / "cut", capsys, [kill], staged, x, **options)
+    assert step == at
+    assert same(state(resumed), state(whole))
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    rows = read_rows(tmp_path / "cut" / "metrics.jsonl")
+    assert [(r.get("stage", 0), r["step"]) for r in rows if "loss" in r] == [(0, 50), (0, 60), (1, 50), (1, 70)]
+    assert [row["step"] for row in resumed.history.rows] == [row["step"] for row in rows if row.get("stage")]
+
+
+# -- what must be the same ------------------------------------------------------------------------------------------
+@pytest.fixture
+def cut(x, small, tmp_path):
+    with pytest.raises(Killed):
+        fit("real_nvp", x, steps=100, out=tmp_path, callbacks=[Kill(60)], **small)
+    return tmp_path
+
+
+def test_changed_data_are_an_error(cut, x, small):
+    x[3, 0] += 1e-3
+    with pytest.raises(BrokenFolder, match="the data changed since"):
+        fit("real_nvp", x, steps=100, out=cut, resume=True, **small)
+
+
+@pytest.mark.parametrize("extra", ["context", "weights"])
+def test_changed_context_and_weights_are_changed_data(extra, x, small, tmp_path):
+    given = {extra: torch.rand(len(x), 1 if extra == "context" else ()) if extra == "context" else torch.rand(len(x))}
+    with pytest.raises(Killed):
+        fit("real_nvp", x, steps=100, out=tmp_path, callbacks=[Kill(60)], **given, **small)
+    other = {extra: given[extra] + 0.5}
+    with pytest.raises(BrokenFolder, match="the data changed since"):
+        fit("real_nvp", x, steps=100, out=tmp_path, resume=True, **other, **small)
+    fit("real_nvp", x, steps=100, out=tmp_path, resume=True, **given, **small)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"seed": 1}, "was started with seed 0, got 1"),
+        ({"validation": 0.2}, "was started with validation 0.1, got 0.2"),
+        ({"hidden": (9,)}, "was started with model"),
+        ({"steps": 200}, "expected steps=100, which this run was started with, got steps=200"),
+        ({"batch_size": 16}, "expected batch_size=32"),
+        ({"lr": 1e-4}, "expected lr=None"),
+    ],
+)
+def test_other_options_are_an_error(cut, x, small, change, says):
+    with pytest.raises(ValueError, match=says):
+        fit("real_nvp", x, **{"steps": 100, "out": cut, "resume": True, **small, **change})
+
+
+def test_a_fresh_start_forgets_an_older_run(cut, x, small, capsys):
+    """Killed before its first checkpoint, the new run must not go on from the old one's."""
+    with pytest.raises(Killed):
+        fit("real_nvp", x, steps=100, seed=5, out=cut, callbacks=[Kill(10)], **small)
+    model = fit("real_nvp", x, steps=100, seed=5, out=cut, resume=True, **small)
+    assert capsys.readouterr().out == "resumed at step 0\n"
+    assert same(state(model), state(fit("real_nvp", x, steps=100, seed=5, **small)))
+
+
+def test_resuming_nothing_starts(x, small, tmp_path, capsys):
+    fit("real_nvp", x, steps=5, out=tmp_path / "new", resume=True, **small)
+    assert capsys.readouterr().out == "resumed at step 0\n"
+    with pytest.raises(ValueError, match="expected out=FOLDER with resume=True"):
+        fit("real_nvp", x, steps=5, resume=True, **small)
+
+
+def test_a_running_run_leaves_the_last_finished_one_readable(x, small, tmp_path):
+    from fairway.training.run_folder import load
+
+    first = fit("real_nvp", x, steps=5, out=tmp_path, **small)
+    with pytest.raises(Killed):
+        fit("real_nvp", x * 2, steps=100, out=tmp_path, callbacks=[Kill(60)], **small)
+    assert same(state(load(tmp_path)), state(first))
+    assert read_json(tmp_path / "data.json")["digest"] != read_json(tmp_path / "training" / "started.json")["data"]["x"]
+
+
+# -- damaged --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
+def test_a_damaged_checkpoint_is_refused(cut, x, small, name):
+    path = cut / checkpoint.PLACE / name
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(BrokenFolder, match=r"not valid JSON|truncated"):
+        fit("real_nvp", x, steps=100, out=cut, resume=True, **small)
+
+
+def test_a_checkpoint_of_something_else_is_refused(cut, x, small):
+    path = cut / checkpoint.PLACE / "state.json"
+    counters = json.loads(path.read_text())
+    del counters["drawn"]
+    path.write_text(json.dumps(counters))
+    with pytest.raises(BrokenFolder, match=r"the checkpoint in .* does not fit"):
+        fit("real_nvp", x, steps=100, out=cut, resume=True, **small)
+
+
+def test_a_solver_may_go_on_for_longer(x, tmp_path, capsys):
+    options = {"components": 3, "tolerance": -1.0, "out": tmp_path}
+    fit("gmm", x, steps=10, **options)
+    longer = fit("gmm", x, steps=15, resume=True, **options)
+    assert capsys.readouterr().out == "resumed at step 10\n"
+    assert longer.history.steps == 15
+    assert same(state(longer), state(fit("gmm", x, components=3, tolerance=-1.0, steps=15)))
+    assert isinstance(longer.default_objective(), EM)
