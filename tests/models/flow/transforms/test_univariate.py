@@ -1,0 +1,51 @@
+"""Increasing maps of one number: inverse, derivative, identity at zero."""
+
+import pytest
+import torch
+
+from fairway.models.flow.transforms.univariate import LARGEST_LOG_SCALE, affine
+
+MAPS = {"affine": affine}
+
+
+@pytest.fixture(params=list(MAPS))
+def univariate(request):
+    return MAPS[request.param]
+
+
+def drawn(univariate, spread=1.0):
+    generator = torch.Generator().manual_seed(0)
+    u = torch.randn(50, 3, generator=generator, dtype=torch.float64)
+    return u, spread * torch.randn(univariate.parameters, 50, 3, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("spread", [0.3, 3.0, 30.0])
+def test_inverse_both_ways(univariate, spread):
+    u, phi = drawn(univariate, spread)
+    z, ladj = univariate.to_latent(u, phi)
+    back, ladj_back = univariate.to_data(z, phi)
+    torch.testing.assert_close(back, u, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(ladj_back, -ladj, rtol=1e-9, atol=1e-9)
+
+
+def test_ladj_is_the_log_of_the_slope_and_the_map_increases(univariate):
+    u, phi = drawn(univariate)
+    u.requires_grad_()
+    z, ladj = univariate.to_latent(u, phi)
+    (slope,) = torch.autograd.grad(z.sum(), u)
+    assert bool((slope > 0).all())
+    torch.testing.assert_close(slope.log(), ladj)
+
+
+def test_zero_is_the_identity(univariate):
+    u, phi = drawn(univariate, 0.0)
+    z, ladj = univariate.to_latent(u, phi)
+    assert torch.equal(z, u) and float(ladj.abs().max()) == 0
+
+
+def test_affine_is_its_formula_within_bounds():
+    z, ladj = affine.to_latent(torch.tensor([[2.0]]), torch.tensor([[[0.5]], [[-1.0]]]))
+    s = LARGEST_LOG_SCALE * torch.tanh(torch.tensor(0.5 / LARGEST_LOG_SCALE))
+    torch.testing.assert_close(z, 2.0 * s.exp().reshape(1, 1) - 1.0)
+    _, ladj = affine.to_latent(torch.ones(1, 2), torch.tensor([[[1e9, -1e9]], [[0.0, 0.0]]]))
+    assert ladj.tolist() == [[LARGEST_LOG_SCALE, -LARGEST_LOG_SCALE]]
