@@ -34,7 +34,7 @@ def batch(n=16):
 
 
 def ready(model, **options):
-    objective = Adversarial(**{"hidden": (8,), **options})
+    objective = Adversarial(**{"critic_hidden": (8,), **options})
     with seeded(1):
         objective.setup(model)
     return objective

@@ -117,19 +117,25 @@ def frozen(module: nn.Module) -> Iterator[None]:
 class Adversarial(Objective):
     """A divergence, a penalty on the critic, and a critic that moves several times per step of the generator.
 
+    It trains to the end of its schedule and keeps the averaged generator (`ema`). A distance on held-out rows jumps
+    from one evaluation to the next: stopping by the sliced one left 66 % of the samples near a mode of a ring of eight
+    Gaussians, training to the end 79 %. The learning rate, 4e-3 falling to 0, is for MLPs and short runs; the paper's
+    1e-4 is for deep convolutions and days.
+
     Args:
         divergence: "wasserstein" or "non_saturating".
         penalty: "gradient" or "none".
         weight: of the penalty.
         critic_steps: the critic's moves, each on a fresh batch, before the generator's one.
-        hidden: widths of the default critic, an MLP.
+        critic_hidden: widths of the default critic, an MLP.
         lr: of both players.
         critic: your own (u, context) -> (B,) logits, u in model units; None for an MLP.
     """
 
     requires = (HasDecoder,)
-    monitor: ClassVar[str | None] = "sliced_wasserstein"
-    optimisation = Optimisation(lr=5e-4, betas=(0.0, 0.9), clip=None, ema=0.995)
+    monitor: ClassVar[str | None] = None
+    optimisation = Optimisation(lr=4e-3, betas=(0.0, 0.9), clip=None, ema=0.995)
+    batch_size = 64
 
     def __init__(
         self,
@@ -137,18 +143,19 @@ class Adversarial(Objective):
         penalty: str = "gradient",
         weight: float = 10.0,
         critic_steps: int = 5,
-        hidden: Sequence[int] = (256, 256),
+        critic_hidden: Sequence[int] = (128, 128, 128),
         critic: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.divergence: Divergence = _named(DIVERGENCES, divergence, "divergence")
         self.penalty: Penalty = _named(PENALTIES, penalty, "penalty")
-        self.weight, self.critic_steps, self.hidden, self.critic = weight, critic_steps, tuple(hidden), critic
+        self.weight, self.critic_steps = weight, critic_steps
+        self.critic_hidden, self.critic = tuple(critic_hidden), critic
 
     def setup(self, model: Any) -> None:
         if self.critic is None:
             context = None if model.context_preprocess is None else model.context_preprocess.model_event
-            self.critic = MLPCritic(width(model.model_event, context), self.hidden)
+            self.critic = MLPCritic(width(model.model_event, context), self.critic_hidden)
 
     def phases(self, model: Any) -> tuple[Phase, ...]:
         return (Phase("critic", times=self.critic_steps), Phase("model"))
@@ -170,7 +177,7 @@ class Adversarial(Objective):
             fake = model._decode(noise, context)
         real_logit, fake_logit = self._logits(batch.u, fake, context)
         loss = batch.mean(self.divergence.critic(real_logit, fake_logit))
-        penalty = batch.mean(self.penalty(self.critic, batch.u, fake, context, uniforms))
+        penalty = batch.mean(self.penalty(self.critic, batch.u, fake, context, uniforms))  # type: ignore[arg-type]
         terms = {"critic": loss, "penalty": penalty, "gap": batch.mean(real_logit - fake_logit)}
         return Loss(loss + self.weight * penalty, terms)
 

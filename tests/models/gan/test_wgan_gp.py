@@ -23,7 +23,7 @@ def players():
     with seeded(0):
         model = WGANGP(Event((2,)), latent=2, hidden=())
         objective = model.default_objective()
-        objective.hidden = (32,)
+        objective.critic_hidden = (32,)
         objective.setup(model)
     with torch.no_grad():  # u = z
         model.network.last.weight.copy_(torch.eye(2))

@@ -47,8 +47,8 @@ class Generator(HasDecoder, HasSample, Model):
         event: Event,
         context_event: Event | None = None,
         *,
-        latent: int = 32,
-        hidden: Sequence[int] = (256, 256),
+        latent: int = 16,
+        hidden: Sequence[int] = (128, 128, 128),
     ) -> None:
         super().__init__(event, context_event)
         self.latent = latent

@@ -61,7 +61,7 @@ class VAE(HasBound, HasLatent, HasSample, Model):
         context_event: Event | None = None,
         *,
         latent: int = 16,
-        hidden: Sequence[int] = (256, 256),
+        hidden: Sequence[int] = (256, 256, 256),
         dropout: float = 0.1,
         likelihood: str = "auto",
     ) -> None:
