@@ -251,22 +251,6 @@ def test_the_time_of_callbacks_counts(x, small):
     assert fit("real_nvp", x, steps=50, callbacks=[Slow()], **small).history.seconds > 0.2
 
 
-def test_a_resume_in_the_middle_of_the_measurement_measures_again(flow, table):
-    run = run_of(flow, table, steps=None, budget=1.0)
-    loop_ = iter(run)
-    for _ in range(4):
-        next(loop_)
-    snapshot = run.state()
-    assert run.plan.steps is None
-    again = run_of(flow, table, steps=None, budget=1.0)
-    again.load_state(snapshot)
-    again._spent = 0.2  # more than the share that is measured
-    for _ in again:
-        if again.plan.steps is not None:
-            break
-    assert again.plan.steps > 4
-
-
 # -- state ----------------------------------------------------------------------------------------------------------
 def test_state_holds_everything_the_next_step_needs(flow, table):
     run = run_of(flow, table, held_out=table, steps=20)

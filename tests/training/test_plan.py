@@ -50,30 +50,30 @@ def test_evaluations_are_frequent_but_not_too_frequent(steps, every):
 
 def test_a_budget_buys_steps_and_gives_evaluations_a_tenth():
     plan = Plan(None, 100.0, 8, 0)
-    plan.buy(step=20, spent=5.0, step_seconds=0.1, evaluation_seconds=0.5)
+    plan.buy(spent=5.0, step_seconds=0.1, evaluation_seconds=0.5)
     left = 100 * MARGIN - 5
     evaluations = int(0.1 * left / 0.5)
-    assert plan.steps == 20 + int((left - evaluations * 0.5) / 0.1)
+    assert plan.steps == int((left - evaluations * 0.5) / 0.1)
     assert plan.evaluate_every == plan.steps // evaluations
-    planned = 5 + (plan.steps - 20) * 0.1 + evaluations * 0.5
+    planned = 5 + plan.steps * 0.1 + evaluations * 0.5
     assert planned <= 100 * MARGIN
 
 
 def test_a_given_interval_of_evaluations_stays():
     plan = Plan(None, 100.0, 8, 0, evaluate_every=10)
-    plan.buy(step=0, spent=0.0, step_seconds=0.1, evaluation_seconds=1.0)
+    plan.buy(spent=0.0, step_seconds=0.1, evaluation_seconds=1.0)
     assert plan.evaluate_every == 10
     assert plan.steps == int(95 / (0.1 + 0.1))
 
 
 def test_a_budget_that_is_spent_still_ends():
     plan = Plan(None, 1.0, 8, 0)
-    plan.buy(step=20, spent=9.0, step_seconds=0.5, evaluation_seconds=3.0)
-    assert plan.steps == 21
+    plan.buy(spent=9.0, step_seconds=0.5, evaluation_seconds=3.0)
+    assert plan.steps == 1
     assert plan.evaluate_every >= 1
 
 
 def test_a_plan_survives_json():
     plan = Plan(None, 9.0, 8, 1, lr=0.1, stage=2)
-    plan.buy(10, 1.0, 0.01, 0.02)
+    plan.buy(1.0, 0.01, 0.02)
     assert Plan(**plan.to_dict()) == plan

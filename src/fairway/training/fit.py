@@ -60,6 +60,7 @@ class Options:
     callbacks: Sequence[Callback] = ()
     progress: bool = False
     evaluate_every: int = 0  # in steps; 0 for the plan's own choice, which a budget measures
+    threads: int | None = None  # None: as many as torch has, or what a budget measures to be best
 
     def __post_init__(self) -> None:
         if self.resume and self.out is None:
@@ -315,7 +316,7 @@ def _run(
     objective.setup(model)
     objective.to(device=model.device, dtype=model.dtype)
     size, budget = asked.batch_size or objective.batch_size, asked.seconds if steps is None else None
-    plan = Plan(steps, budget, size, asked.seed, asked.evaluate_every, lr=asked.lr, stage=index)
+    plan = Plan(steps, budget, size, asked.seed, asked.evaluate_every, lr=asked.lr, stage=index, threads=asked.threads)
     run = Run(model, objective, train, held_out, plan, callbacks, out)
     objective.start(model, run.batches.all(START_ROWS).u)
     return run
@@ -345,7 +346,7 @@ def _close_folder(folder: Path, model: Model, learner: Learner, data: Dataset, a
             "lr": asked.lr,
             "validation": asked.validation,
             "evaluate_every": history.evaluate_every,
-            "threads": torch.get_num_threads(),
+            "threads": history.threads or torch.get_num_threads(),
         },
         "history": history.summary(),
     }

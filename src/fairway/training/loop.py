@@ -32,10 +32,10 @@ from fairway.training.history import History, Journal
 from fairway.training.monitor import Monitor
 from fairway.training.optim import Average, Mover
 from fairway.training.plan import Plan
+from fairway.training.rehearse import on_threads, rehearsed
 
+OVERRUN = 1.25  # a run may take this many times its budget before the clock ends it
 LOSS, DROPOUT = 11, 12  # streams of the fit's seed
-CALIBRATION = 20  # steps timed before a budget buys the rest
-WARM = 2  # steps that warm caches up: not timed
 
 
 class Run:
@@ -70,7 +70,7 @@ class Run:
         self.history = History(monitor=self.monitor.name if self.monitor else None)
         self.step, self._spent, self._origin, self._lr = 0, 0.0, time.perf_counter(), 0.0
         self._drops = _drops(self.step_module)
-        self._window, self._marks = Window(), list[float]()
+        self._window = Window()
         self._best: dict[str, Tensor] = {}  # replaced, never changed in place: snapshots share it
         self._stale, self._saved = 0, 0
         self._good: checkpoint.Snapshot | None = None
@@ -90,19 +90,20 @@ class Run:
     def __iter__(self) -> Iterator["Run"]:
         """Yield after every step; the best weights are in the model at the end, also where the loop is left early."""
         self._journal = Journal(self.out and self.out / "metrics.jsonl", self.step, self.plan.stage)
-        self._good = self._good or self.state()
         self._origin = time.perf_counter() - self._spent
         self.model.train()
-        try:
-            while not self.history.stopped:
-                self._take_step()
-                self._after_step()
-                yield self
-        except GeneratorExit:
-            self.history.stopped = self.history.stopped or "the loop was left"
+        with on_threads(self.plan.threads) if self.plan.steps else rehearsed(self):
+            self._good = self._good or self.state()
+            try:
+                while not self.history.stopped:
+                    self._take_step()
+                    self._after_step()
+                    yield self
+            except GeneratorExit:
+                self.history.stopped = self.history.stopped or "the loop was left"
+                self._finish()
+                raise
             self._finish()
-            raise
-        self._finish()
 
     def _take_step(self) -> None:
         with seeded(mix(self.plan.seed, DROPOUT, self.step)) if self._drops else nullcontext():
@@ -127,11 +128,9 @@ class Run:
     def _after_step(self) -> None:
         for callback in self.callbacks:
             callback.on_step(self)
-        if self.plan.steps is None:
-            self._calibrate()
         if self.step == self.plan.steps:
             self.history.stopped = "all steps taken"
-        if self.monitor and self.plan.steps and self._due(self.plan.evaluate_every):
+        if self.monitor and self._due(self.plan.evaluate_every):
             self._evaluate()
         self._watch_the_clock()
         if self._due(self.plan.log_every):
@@ -147,24 +146,10 @@ class Run:
         self._spent = time.perf_counter() - self._origin
         return self._spent
 
-    def _calibrate(self) -> None:
-        """After a short measurement, let the budget buy steps."""
-        budget = self.plan.budget or 0.0
-        self._marks.append(self._tick())
-        taken = len(self._marks)
-        if taken < WARM + 3 or (taken < CALIBRATION and self._spent < 0.1 * budget) or self._spent < 0.03 * budget:
-            return
-        _wait_for(self.model.device)
-        began = self._tick()
-        if self.monitor:
-            self._evaluate()
-        cost = self._tick() - began
-        self.plan.buy(self.step, self._spent, (began - self._marks[WARM - 1]) / (taken - WARM), cost)
-
     def _watch_the_clock(self) -> None:
         """A machine that slowed down after the measurement must not overrun the budget by much."""
         budget = self.plan.budget
-        if budget and self._tick() > 1.05 * budget and not self.history.stopped:
+        if budget and self._tick() > OVERRUN * budget and not self.history.stopped:
             self.history.stopped = "the budget was spent"
             self.plan.steps = self.step
 
@@ -234,6 +219,7 @@ class Run:
             callback.on_end(self)
         self.history.steps, self.history.seconds = self.step, self._tick()
         self.history.evaluate_every = self.plan.evaluate_every
+        self.history.threads = torch.get_num_threads()
         if self._best:
             self.model.load_state_dict(self._best)
         else:
@@ -285,14 +271,8 @@ class Run:
         self.history.best, self.history.best_step = float(counters["best"]), int(counters["best_step"])
         self.history.stopped = str(counters["stopped"])
         self.history.forget_after(self.step)
-        self._window, self._marks = Window(), []
+        self._window = Window()
         self._good = self.state()
-
-
-def _wait_for(device: torch.device) -> None:
-    """Let the device finish what is queued, so that a clock means something."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _drops(module: nn.Module) -> bool:

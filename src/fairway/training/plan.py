@@ -54,6 +54,7 @@ class Plan:
         patience: evaluations without improvement before an early stop.
         lr: overrides every player's learning rate.
         stage: the position of the stage in the fit.
+        threads: of torch on the processor; None for as many as it has (a budget measures what is best).
     """
 
     steps: int | None
@@ -66,6 +67,7 @@ class Plan:
     patience: int = 12
     lr: float | None = None
     stage: int = 0
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.steps is None and self.budget is None:
@@ -75,22 +77,22 @@ class Plan:
         if self.steps is not None and not self.evaluate_every:
             self.evaluate_every = max(1, min(500, max(self.steps // 40, 25)))
 
-    def buy(self, step: int, spent: float, step_seconds: float, evaluation_seconds: float) -> None:
+    def buy(self, spent: float, step_seconds: float, evaluation_seconds: float) -> None:
         """Turn what is left of the budget into steps and evaluations.
 
         Args:
-            step, spent: steps taken and seconds spent so far.
+            spent: seconds gone.
             step_seconds, evaluation_seconds: what one of each costs.
         """
         left = max((self.budget or 0.0) * MARGIN - spent, 0.0)
         step_seconds, evaluation_seconds = max(step_seconds, 1e-6), max(evaluation_seconds, 1e-6)
         if self.evaluate_every:
             both = step_seconds + evaluation_seconds / self.evaluate_every
-            self.steps = step + max(1, int(left / both))
+            self.steps = max(1, int(left / both))
             return
         evaluations = int(min(40, max(3, 0.1 * left / evaluation_seconds)))
         training = max(left - evaluations * evaluation_seconds, 0.0)
-        self.steps = step + max(1, int(training / step_seconds))
+        self.steps = max(1, int(training / step_seconds))
         self.evaluate_every = max(1, self.steps // evaluations)
 
     def to_dict(self) -> dict[str, Any]:
