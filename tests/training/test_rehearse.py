@@ -23,7 +23,7 @@ def test_a_run_given_the_numbers_a_budget_bought_repeats_it_bit_for_bit(x, name,
         if found.stopped != "the budget was spent":
             break
     assert found.stopped != "the budget was spent"
-    given = {"steps": found.steps, "evaluate_every": found.evaluate_every, "threads": found.threads}
+    given = {"steps": found.planned, "evaluate_every": found.evaluate_every, "threads": found.threads}
     again = fw.fit(name, x, seed=3, **given, **options)
     assert found.steps >= 1
     assert all(

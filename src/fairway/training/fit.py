@@ -340,7 +340,7 @@ def _close_folder(folder: Path, model: Model, learner: Learner, data: Dataset, a
         "objective": to_json(learner),
         "fit": {
             "seed": asked.seed,
-            "steps": history.steps,
+            "steps": history.planned or history.steps,
             "budget": asked.seconds,
             "batch_size": asked.batch_size,
             "lr": asked.lr,

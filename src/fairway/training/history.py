@@ -19,7 +19,7 @@ class History:
         steps: steps taken. seconds: wall time of training.
         best: best value of the monitor. best_step: where it was reached.
         stopped: why training ended. evaluate_every: steps between two evaluations.
-        threads: torch's, on the processor.
+        threads: torch's, on the processor. planned: steps of the schedule, which an early stop cuts short.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -31,6 +31,7 @@ class History:
     stopped: str = ""
     evaluate_every: int = 0
     threads: int = 0
+    planned: int = 0
 
     def curve(self, name: str) -> list[tuple[int, float]]:
         """(step, value) pairs of one logged name."""

@@ -219,7 +219,7 @@ class Run:
             callback.on_end(self)
         self.history.steps, self.history.seconds = self.step, self._tick()
         self.history.evaluate_every = self.plan.evaluate_every
-        self.history.threads = torch.get_num_threads()
+        self.history.threads, self.history.planned = torch.get_num_threads(), self.plan.steps or self.step
         if self._best:
             self.model.load_state_dict(self._best)
         else:
