@@ -36,6 +36,7 @@ def run(job: dict[str, Any]) -> Row:
     data, context = _dataset(job, "train"), _context(job, "train")
     (folder / "state").write_text("training")
     model = train(job, data, context, out=job["out"])
+    torch.set_num_threads(model.history.threads or torch.get_num_threads())  # what its training measured to be best
     if job["part"] is not None:
         record(job["out"], **job["part"])
     (folder / "state").write_text("measuring")
