@@ -62,7 +62,7 @@ class VAE(HasBound, HasLatent, HasSample, Model):
         *,
         latent: int = 16,
         hidden: Sequence[int] = (256, 256, 256),
-        dropout: float = 0.1,
+        dropout: float = 0.05,
         likelihood: str = "auto",
     ) -> None:
         super().__init__(event, context_event)
