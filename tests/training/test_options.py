@@ -1,5 +1,6 @@
 """Every option finds its owner, or an error names the near ones."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +11,7 @@ from fairway.models.flow.real_nvp import RealNVP
 from fairway.objectives.em import EM
 from fairway.objectives.mle import MLE
 from fairway.training.fit import fit
-from fairway.training.options import build_learner, build_model, refuse_ambiguous
+from fairway.training.options import Options, build_learner, build_model, refuse_ambiguous
 
 EVENT = Event((2,))
 
@@ -84,3 +85,10 @@ def test_unknown_models_objectives_and_other_things():
     with pytest.raises(ValueError, match="expected objective as a name, an objective or a solver, got int"):
         build_learner(GMM(EVENT), 3, {})
     assert issubclass(Wide, Objective)
+
+
+def test_options_are_told_apart():
+    own, left = Options.take({"steps": np.int64(3), "seed": np.int32(2), "hidden": (4,)})
+    assert (own.steps, own.seed, own.seconds) == (3, 2, None) and left == {"hidden": (4,)}
+    assert Options(budget="2m").seconds == 120
+    assert Options().folder is None and Options(out="runs/a").folder.name == "a"

@@ -18,6 +18,7 @@ from fairway.training.callbacks import Callback
 from fairway.training.files import BrokenFolder, read_json
 from fairway.training.fit import fit
 from fairway.training.history import read_rows
+from fairway.training.plan import Plan
 
 
 class Killed(BaseException):
@@ -109,20 +110,22 @@ def test_a_finished_run_resumes_to_the_same_model(x, small, tmp_path, capsys):
     assert same(state(again), state(whole))
 
 
-def test_the_steps_that_a_budget_bought_are_repeated(x, small, tmp_path, capsys):
-    """The measurement is not made again: the plan comes with the checkpoint."""
+def test_the_steps_that_a_budget_bought_are_repeated(x, small, tmp_path, monkeypatch):
+    """The measurement is not made again: what it bought comes with the checkpoint."""
 
-    class Cut(Callback):
-        def on_log(self, run, row):
-            if run.plan.steps is not None and run.step >= 100:
-                bought.append(run.plan.steps)
-                raise Killed
+    def buy(plan, *costs):
+        plan.steps, plan.evaluate_every = 120, 30
 
-    bought = []
+    def again(plan, *costs):
+        raise AssertionError("a resumed run measured again")
+
+    monkeypatch.setattr(Plan, "buy", buy)
     with pytest.raises(Killed):
-        fit("real_nvp", x, budget=1.2, out=tmp_path, callbacks=[Cut()], **small)
-    model = fit("real_nvp", x, budget=1.2, out=tmp_path, resume=True, **small)
-    assert model.history.steps == bought[0] or model.history.stopped == "the budget was spent"
+        fit("real_nvp", x, budget="9m", out=tmp_path, callbacks=[Kill(110)], **small)
+    monkeypatch.setattr(Plan, "buy", again)
+    model = fit("real_nvp", x, budget="9m", out=tmp_path, resume=True, **small)
+    assert model.history.steps == 120
+    assert same(state(model), state(fit("real_nvp", x, steps=120, evaluate_every=30, **small)))
 
 
 # -- stages ---------------------------------------------------------------------------------------------------------

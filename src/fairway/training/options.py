@@ -1,18 +1,81 @@
-"""Where an option of `fit` goes: to the model's constructor, else to its objective's or solver's.
+"""The options of `fit`: its own, the model's constructor's, and the objective's or solver's.
 
-In both: an error asks for "objective.beta". In neither: an error with near names.
+What `fit` does not take itself goes to the constructor, else to the objective. In both: an error asks for
+"objective.beta". In neither: an error with near names.
 """
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from fairway.core.config import lookup, signature
 from fairway.core.model import Model
 from fairway.core.objective import Objective, Solver
+from fairway.core.preprocessing import Preprocessing
 from fairway.core.registry import did_you_mean
+from fairway.training.callbacks import Callback
+from fairway.training.plan import integer, seconds_of
 
 Learner = Objective | Solver
 PREFIX = "objective."
 FROM_THE_DATA = ("event", "context_event")
+
+
+@dataclass
+class Options:
+    """What `fit` and `loop` themselves take, checked.
+
+    Raises:
+        ValueError: a value that cannot be.
+    """
+
+    context: Any = None
+    weights: Any = None
+    objective: Any = None
+    preprocess: bool | Preprocessing = True
+    validation: float = 0.1
+    steps: int | None = None
+    budget: float | str | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    dtype: torch.dtype | str | None = None
+    out: str | Path | None = None
+    resume: bool = False
+    callbacks: Sequence[Callback] = ()
+    progress: bool = False
+    evaluate_every: int = 0  # in steps; 0 for the plan's own choice, which a budget measures
+    threads: int | None = None  # None: as many as torch has, or what a budget measures to be best
+
+    def __post_init__(self) -> None:
+        if self.resume and self.out is None:
+            raise ValueError("expected out=FOLDER with resume=True, got none")
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"expected validation as a share in [0, 1), got {self.validation}")
+        for name in ("steps", "batch_size", "threads"):
+            if getattr(self, name) is not None:
+                setattr(self, name, integer(name, getattr(self, name), least=1))
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise ValueError(f"expected lr as a positive number, got {self.lr}")
+        self.seed = integer("seed", self.seed)
+        self.evaluate_every = integer("evaluate_every", self.evaluate_every, least=0)
+        self.seconds = seconds_of(self.budget)
+
+    @classmethod
+    def take(cls, options: dict[str, Any]) -> tuple["Options", dict[str, Any]]:
+        """The fit's own options, and those left over."""
+        own = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in options.items() if k in own}), {k: v for k, v in options.items() if k not in own}
+
+    @property
+    def folder(self) -> Path | None:
+        """The run folder."""
+        return None if self.out is None else Path(self.out)
 
 
 def build_model(name: str, event: Any, context_event: Any, options: dict[str, Any]) -> tuple[Model, dict[str, Any]]:
