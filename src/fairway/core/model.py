@@ -13,13 +13,11 @@ mode they carry it to the parameters too.
 
 from abc import ABC
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fairway.core.arrays import as_tensor
 from fairway.core.capability import (
     CAPABILITIES,
     Capability,
@@ -38,15 +36,18 @@ from fairway.core.capability import (
     HasVelocity,
     refuse_two_answers,
 )
+from fairway.core.case import Case
+from fairway.core.conditional import Conditional
 from fairway.core.config import Configurable
 from fairway.core.event import Event
-from fairway.core.numerics import event_sum
 from fairway.core.objective import Objective, Solver, Stage
 from fairway.core.preprocessing import Preprocessing, context_default, continuous
 from fairway.core.random import Rows, Seed, seed_of
+from fairway.core.row_wise import CHUNK, RowWise
 from fairway.core.sampler import Direct, Draws, Sampler, as_sampler
 
-CHUNK = 8192  # rows per pass when no batch_size is given
+__all__ = ("Case", "Conditional", "Model", "final")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -60,16 +61,7 @@ def _is_final(member: Any) -> bool:
     return getattr(getattr(member, "__func__", member), "__fairway_final__", False)  # a classmethod wraps its function
 
 
-@dataclass(frozen=True)
-class Case:
-    """A tiny instance of a model, built in milliseconds, that the contract tests run on."""
-
-    event: Event
-    context_event: Event | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-class Model(Configurable, nn.Module, ABC):
+class Model(Configurable, RowWise, ABC):
     """Base of every model.
 
     Args:
@@ -185,17 +177,6 @@ class Model(Configurable, nn.Module, ABC):
             f"{self.name()} on {self.event} does not answer {capability.asks}{why}; "
             f"it answers: {', '.join(sorted(self.capabilities))}"
         )
-
-    # -- where and in which precision ---------------------------------------------------------------------------
-    @property
-    def device(self) -> torch.device:
-        """Device of the parameters."""
-        return next((p.device for p in self.parameters()), self._anchor.device)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Floating dtype of the parameters."""
-        return next((p.dtype for p in self.parameters() if p.is_floating_point()), self._anchor.dtype)
 
     # -- drawing ------------------------------------------------------------------------------------------------
     @final
@@ -452,115 +433,7 @@ class Model(Configurable, nn.Module, ABC):
 
         return load(folder, **external)
 
-    # -- the common path of every question ----------------------------------------------------------------------
-    def embed(self, context: Tensor | None) -> Tensor | None:
-        """A context in model units, embedded once for the hooks (None stays None)."""
-        return None if context is None else self._context(context)
-
-    def use_preprocessing(self, preprocess: Preprocessing) -> None:
-        """Replace the preprocessing by one that leads to the same model units.
-
-        Raises:
-            ValueError: it leads elsewhere.
-        """
-        out = preprocess.model_event
-        if out.shape != self.model_event.shape or out.counted != self.model_event.counted:
-            raise ValueError(f"{self.name()} was built for {self.model_event}; this preprocessing leads to {out}")
-        self.preprocess = preprocess
-
-    def _checked(self, x: Any, event: Event | None = None, missing: bool = False) -> Tensor:
-        event = event or self.event
-        x = as_tensor(x)
-        if missing and event.counted and x.is_floating_point():
-            x = torch.nan_to_num(x, nan=float(event.offset))
-        x = event.check(x).to(self.device)
-        if not event.counted and not x.is_floating_point():
-            x = x.to(torch.get_default_dtype())
-        if not missing and not event.missing and x.is_floating_point() and bool(torch.isnan(x).any()):
-            raise ValueError(f"expected x without NaN, got one at index {torch.isnan(x).nonzero()[0].tolist()}")
-        return x
-
-    def _over_rows(
-        self,
-        hook: Callable[[Tensor, Tensor | None, int], Tensor],
-        x: Any,
-        context: Any,
-        batch_size: int | None,
-        event: Event | None = None,
-        missing: bool = False,
-    ) -> Tensor:
-        """Check, flatten leading dims, embed the context, run the hook in batches, restore leading dims."""
-        x = self._checked(x, event, missing)
-        shape = (event or self.event).shape
-        lead = x.shape[: x.ndim - len(shape)]
-        flat = x.reshape(-1, *x.shape[len(lead) :])
-        wanted = x.requires_grad or (isinstance(context, Tensor) and context.requires_grad)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and (wanted or self.training)):
-            rows = self._context_rows(context, tuple(lead))
-            size = batch_size or max(len(flat), 1) if wanted or self.training else batch_size or CHUNK
-            parts = [
-                hook(flat[a : a + size], None if rows is None else rows[a : a + size], a)
-                for a in range(0, len(flat), size)
-            ]
-        out = torch.cat(parts) if len(parts) != 1 else parts[0]
-        return out.reshape((*lead, *out.shape[1:]))
-
-    def _context_rows(self, context: Any, lead: tuple[int, ...]) -> Tensor | None:
-        """Embedded context, one row for each of the flattened leading dims (context leads are a prefix of x's)."""
-        if self.context_event is None or context is None:
-            if context is not None:
-                raise ValueError(f"expected no context ({self.name()} was built without context_event), got one")
-            if self.context_event is not None:
-                raise ValueError(f"expected context={self.context_event}: {self.name()} is conditional; got none")
-            return None
-        c = self.context_event.check(context, "context").to(self.device)
-        own = c.shape[: c.ndim - len(self.context_event.shape)]
-        if tuple(own) != lead[: len(own)]:
-            raise ValueError(f"expected context with leading dims a prefix of {lead}, got {tuple(own)}")
-        rest = lead[len(own) :]
-        embedded = self._embed_rows(c.reshape(-1, *c.shape[len(own) :]))
-        repeats = torch.Size(rest).numel()
-        return embedded.repeat_interleave(repeats, 0) if repeats != 1 else embedded
-
-    def context_in_model_units(self, c: Tensor | None) -> Tensor | None:
-        """A checked context (B, *C) through its own preprocessing, not yet embedded (None stays None)."""
-        if c is None or self.context_preprocess is None:
-            return None
-        return self.context_preprocess.to_model(c)[0].to(self.dtype)
-
-    def _embed_rows(self, c: Tensor) -> Tensor:
-        return self._context(self.context_in_model_units(c))  # type: ignore[arg-type]
-
-    def _starts(self, init: Any, n: int) -> Tensor:
-        """Starting points in data units (n, *E) as model units."""
-        x = self._checked(init)
-        if len(x) != n or x.ndim != len(self.event.shape) + 1:
-            raise ValueError(f"expected init of shape ({n}, ...), one starting point per draw, got {tuple(x.shape)}")
-        return self._to_model(x)[0]
-
-    def _one_context(self, context: Any) -> bool:
-        return as_tensor(context, "context").ndim == len(self.context_event.shape)  # type: ignore[union-attr]
-
-    def _sampling_contexts(self, context: Any) -> Tensor | None:
-        """(B, ...) embedded contexts for sampling, or None."""
-        if context is None or self.context_event is None:
-            return self._context_rows(context, ())
-        c = as_tensor(context, "context")
-        c = c.unsqueeze(0) if c.ndim == len(self.context_event.shape) else c
-        return self._context_rows(c, tuple(c.shape[:1]))
-
-    def _to_model(self, x: Tensor, rows: Rows | None = None) -> tuple[Tensor, Tensor]:
-        u, ladj = self.preprocess.to_model(x, rows)
-        return (u if self.model_event.counted else u.to(self.dtype)), ladj
-
-    def _to_data(self, u: Tensor) -> Tensor:
-        """(n, *U) -> (n, *E) in the dtype of the event: bytes where 256 levels suffice, int64, or the model's float."""
-        x = self.preprocess.to_data(u)
-        if not self.event.counted:
-            return x.to(self.dtype)
-        low, high = self.event.offset, self.event.offset + (self.event.levels or 2**31) - 1
-        return x.round().to(torch.uint8 if self.event.kind == "integer" and low >= 0 and high <= 255 else torch.int64)
-
+    # -- questions row by row: x (B, *E) data units, context embedded, start = index of the first row --------------
     def _log_prob_rows(self, x: Tensor, context: Tensor | None, start: int) -> Tensor:
         if self._has_gaps(x):
             return self._log_marginal_rows(x, ~torch.isnan(x), context)
@@ -594,31 +467,6 @@ class Model(Configurable, nn.Module, ABC):
         u, _ = self._to_model(x)
         return self._log_marginal(u, observed, context) + self._entry_ladj(x, observed)
 
-    def _mask_rows(self, observed: Any, x: Tensor, start: int) -> Tensor:
-        """The rows of a mask (*E) or (*L, *E) that belong to the flat rows x (B, *E) from `start` on."""
-        mask = Event(self.event.shape).check(observed, "observed").bool().to(x.device)
-        if mask.ndim == len(self.event.shape):
-            mask = mask.expand_as(x)
-        else:
-            mask = mask.reshape(-1, *mask.shape[mask.ndim - len(self.event.shape) :])[start : start + len(x)]
-        if mask.shape != x.shape:
-            raise ValueError(f"expected observed as one mask for all rows or one per row, got {tuple(mask.shape)}")
-        if x.is_floating_point() and bool((mask & torch.isnan(x)).any()):
-            raise ValueError("expected a value wherever observed is true, got NaN; mark those entries as unobserved")
-        return mask
-
-    def _filler(self, x: Tensor) -> Tensor:
-        """Some valid value in data units for entries that are ignored."""
-        return self.preprocess.to_data(torch.zeros_like(x, dtype=torch.float64)).to(x.dtype)
-
-    def _entry_ladj(self, x: Tensor, mask: Tensor) -> Tensor:
-        """The units' log-determinant of the observed entries alone (every map here acts entry by entry)."""
-        with torch.enable_grad():
-            point = x.detach().double().requires_grad_()
-            u, _ = self.preprocess.to_model(point)
-            (slope,) = torch.autograd.grad(u.sum(), point)
-        return event_sum(torch.where(mask, slope.abs().log(), 0.0))
-
     def _level(self, t: Tensor | float, u: Tensor) -> Tensor:
         level = torch.as_tensor(t, device=u.device)
         if not level.is_floating_point():
@@ -626,26 +474,3 @@ class Model(Configurable, nn.Module, ABC):
         if bool((level < 0).any()) or bool((level > 1).any()):
             raise ValueError(f"expected noise levels in [0, 1], got {float(level.min())} to {float(level.max())}")
         return level.to(u.dtype).expand(len(u))
-
-
-@dataclass(frozen=True)
-class Conditional:
-    """The law of the unobserved entries of one row given the observed ones."""
-
-    model: Model
-    x: Tensor
-    observed: Tensor
-    context: Any = None
-
-    def sample(self, n: int, *, generator: Seed = None) -> Tensor:
-        """(n, *E): completed rows."""
-        row = self.x.unsqueeze(0)
-        context = None if self.context is None else as_tensor(self.context, "context").unsqueeze(0)
-        return self.model.complete(row, self.observed, n, context=context, generator=generator)[0]
-
-    def log_prob(self, x: Any) -> Tensor:
-        """log p(unobserved | observed) of rows (*L, *E), whose observed entries are replaced by the given ones."""
-        x = as_tensor(x).to(self.x.device)
-        x = torch.where(self.observed, self.x.to(x.dtype), x)
-        joint = self.model.log_prob(x, self.context)
-        return joint - self.model.log_marginal(self.x, self.observed, self.context)
