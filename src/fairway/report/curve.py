@@ -6,6 +6,7 @@ monitor's at the right. The first steps are cut off at the 95th percentile, so t
 
 import math
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 320, 130, 46, 8, 46, 22
@@ -30,7 +31,8 @@ def curve(rows: Sequence[dict[str, Any]], name: str = "") -> str:
         f"{key} from {points[0][1]:.3g} to {points[-1][1]:.3g}" for key, points in lines.items()
     )
     parts = [_frame(last), *(_line(key, points, last) for key, points in lines.items())]
-    return f'<svg class="curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}"'
+    return f'<svg class="curve" {box}>{"".join(parts)}</svg>'
 
 
 def _finite(rows: Sequence[dict[str, Any]], key: str) -> list[Pair]:

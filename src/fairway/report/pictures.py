@@ -19,7 +19,8 @@ from fairway.core.event import Event
 
 Pixels = NDArray[np.uint8]
 SIDE = 480  # pixels, about
-CANVAS, REAL, DRAWN = (np.array(c, dtype=float) for c in ((16, 24, 26), (122, 134, 138), (110, 222, 160)))
+COLOURS = ((16, 24, 26), (122, 134, 138), (110, 222, 160), (44, 58, 54))
+CANVAS, REAL, DRAWN, GAP = (np.array(colour, dtype=float) for colour in COLOURS)
 COLUMNS = 4  # columns of a table that are shown
 
 
@@ -52,8 +53,8 @@ def grid(images: NDArray[Any], low: float, high: float, columns: int = 8, rows: 
     rows = min(rows, -(-n // columns))
     pixels = np.clip((images - low) / (high - low), 0, 1) * 255
     k = max(1, round(SIDE / (columns * (w + 1))))
-    gap = max(2, k // 2)
-    out = np.broadcast_to(CANVAS, (gap + rows * (h * k + gap), gap + columns * (w * k + gap), 3)).copy()
+    gap = max(2, (2 * k) // 3)
+    out = np.broadcast_to(GAP, (gap + rows * (h * k + gap), gap + columns * (w * k + gap), 3)).copy()
     for i, image in enumerate(pixels.transpose(0, 2, 3, 1)):
         top, left = gap + (i // columns) * (h * k + gap), gap + (i % columns) * (w * k + gap)
         out[top : top + h * k, left : left + w * k] = image.repeat(k, 0).repeat(k, 1)
@@ -80,7 +81,8 @@ def _limits(real: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 def _counts(points: NDArray[Any], low: NDArray[Any], high: NDArray[Any], side: int) -> NDArray[Any]:
     """How often each pixel is hit by a point's 3 x 3 dot; what lies outside is left out. Row 0 is the top."""
     inside = np.isfinite(points).all(1)
-    at = np.floor((points[inside] - low) / (high - low) * side).astype(np.int64)
+    at = np.floor((points[inside] - low) / (high - low) * side)
+    at = np.clip(at, -2, side + 1).astype(np.int64)  # far outside stays outside; an integer has an end
     counts = np.zeros((side, side))
     for dx in (-1, 0, 1):
         for dy in (-1, 0, 1):
@@ -94,7 +96,7 @@ def pairs(drawn: NDArray[Any], real: NDArray[Any]) -> Pixels:
     """The first columns of a table against one another."""
     d = min(drawn.shape[1], COLUMNS)
     side = (SIDE - 4 * (d - 1)) // d
-    out = np.broadcast_to(CANVAS * 0.4, (d * side + 4 * (d - 1), d * side + 4 * (d - 1), 3)).copy()
+    out = np.broadcast_to(GAP, (d * side + 4 * (d - 1), d * side + 4 * (d - 1), 3)).copy()
     for i in range(d):
         for j in range(d):
             panel = (
