@@ -1,13 +1,13 @@
 """`fairway cite MODEL`: the papers behind a model, as BibTeX."""
 
-import argparse
+from fairway.cli.parsing import LightParser, parse
 
 
 def run(arguments: list[str]) -> int:
     """Print the entries."""
-    parser = argparse.ArgumentParser("fairway cite", description=__doc__)
+    parser = LightParser("fairway cite", description=__doc__)
     parser.add_argument("model", help="a model's name (fairway list)")
-    chosen = parser.parse_args(arguments)
+    chosen = parse(parser, arguments)
     from fairway.report.cite import cite
 
     print(cite(chosen.model), end="")

@@ -1,16 +1,17 @@
 """`fairway fit MODEL DATA [options]`: train, and leave a run folder.
 
-Options are the model's own (its constructor), those of its objective (--objective.NAME) and those of the fit. With
-`--config RUN/config.json` everything not said on the command line is as it was in that run.
+Options are the model's own (its constructor), those of its objective (--objective.NAME; another one with --objective)
+and those of the fit. With `--config RUN/config.json` everything not said on the command line is as it was in that run.
 """
 
 import sys
 from typing import Any
 
-from fairway.cli.options import add_options, value_of, without
+from fairway.cli.options import add_options, plain_options, said, value_of, without
 from fairway.cli.parsing import parse, parser_of, plain
-from fairway.cli.safe import read_config_file
-from fairway.core.config import from_json, lookup
+from fairway.cli.reading import Reader
+from fairway.cli.rerun import Before, before
+from fairway.core.config import lookup
 
 SKIP = ("model", "x", "context", "weights", "objective", "preprocess", "callbacks", "progress", "dtype", "out")
 
@@ -19,73 +20,89 @@ def run(arguments: list[str]) -> int:
     """Train a model; prints where the run is."""
     from fairway.models.registry import models
 
-    config = _config(arguments)
+    then = before(value_of(arguments, "config"))
+    objective = value_of(arguments, "objective") or then.objective
     words = without(without(arguments, "config"), "objective")
-    name = config["model"] if config else next((word for word in words if not word.startswith("-")), None)
-    if name is None:
-        print(__doc__)
-        print(f"models: {', '.join(models)}")
-        return 0 if {"-h", "--help"} & set(words) else 2
-    if not config:
-        words.remove(name)
+    if then.model is None and words[:1] in (["-h"], ["--help"]):
+        print(f"{__doc__}\nmodels: {', '.join(models)}\n\nfairway fit MODEL --help lists a model's options")
+        return 0
+    name, words = _model_name(words, then, list(models))
     cls = lookup("model", name)  # stage one is over: only this model's module is imported
-    learner = _learner_class(cls, value_of(arguments, "objective"), config)
-    return _parse_and_fit(name, cls, learner, words, value_of(arguments, "objective"), config)
+    chosen, options = _parse(name, cls, objective, words, then)
+    return _fit(name, chosen, {**options, "objective": objective}, then)
 
 
-def _config(arguments: list[str]) -> dict[str, Any]:
-    path = value_of(arguments, "config")
-    return {} if path is None else read_config_file(path)
+def _model_name(words: list[str], then: Before, models: list[str]) -> tuple[str, list[str]]:
+    """The model, and the words after it; a configuration names it already.
+
+    Raises:
+        ValueError: no model where one belongs, or another one than the configuration's.
+    """
+    first = words[0] if words else None
+    if then.model is not None and first not in models:
+        return then.model, words
+    if then.model not in (None, first):
+        raise ValueError(f"expected the configuration's model {then.model!r}, got {first!r}; leave it out")
+    if first is None:
+        raise ValueError(f"expected MODEL and DATA, got none; models: {', '.join(models)}")
+    if first.startswith("-"):
+        raise ValueError(f"expected MODEL first, as in `fairway fit {models[0]} moons`, got {first!r}")
+    return first, words[1:]
 
 
-def _learner_class(cls: Any, named: str | None, config: dict[str, Any]) -> Any:
-    """The class of the objective whose options are offered."""
-    if named is not None:
-        return lookup("objective", named)
-    if config.get("objective"):
-        return lookup("objective", config["objective"]["objective"])
-    case = cls.tiny[0]
-    return type(cls(case.event, case.context_event, **case.arguments).default_objective())
-
-
-def _parse_and_fit(
-    name: str, cls: Any, learner: Any, words: list[str], objective: str | None, config: dict[str, Any]
-) -> int:
-    """Stage two: this model's options, parsed and handed to `fit`."""
+def _parse(name: str, cls: Any, objective: str | None, words: list[str], then: Before) -> tuple[Any, dict[str, Any]]:
+    """Stage two, this model's options: what was parsed, and what `fit` is told beyond its own defaults."""
     from fairway.training.fit import fit
 
     parser = parser_of(f"fit {name}", f"{(cls.__doc__ or name).splitlines()[0]} Data: a name, or a path.")
-    then, learned = config.get("arguments", {}), dict(config.get("objective") or {})
-    learned.pop("objective", None)
-    own = add_options(parser, f"{name}", cls, skip=("event", "context_event"), **_plain(then))
-    theirs = add_options(parser, f"its objective ({learner.name()})", learner, prefix="objective.", **_plain(learned))
-    fits = add_options(parser, "the fit", fit, skip=SKIP, **_plain(config.get("fit", {})))
-    parser.add_argument("data", nargs="?" if config else None, type=str, help="a data set's name, or a path")
-    parser.add_argument("--context", type=str | None, default=_context(config), help="labels: condition on the classes")
-    parser.add_argument("--holdout", type=float | None, default=None, help="share of rows kept for `evaluate`")
-    parser.add_argument("--dtype", type=str | None, default=None, help="float32 or float64")
-    parser.add_argument("--out", type=str | None, default=None, help="run folder (runs/MODEL-DATA if not said)")
+    taken = [*plain_options(fit), *SKIP, "event", "context_event"]  # the fit's own names come first
+    learner, preset = _learner(cls, objective)
+    learned = then.of_objective(learner, objective)
+    own = add_options(parser, name, cls, skip=taken, defaults=then.of_model(cls, taken))
+    title = f"its objective ({learner.name()})" if learner else ""
+    theirs = add_options(parser, title, learner, "objective.", defaults={**preset, **learned}) if learner else []
+    fits = add_options(parser, "the fit", fit, skip=SKIP, defaults=then.of_fit(list(plain_options(fit, SKIP))))
+    _add_plain(parser, then)
+    chosen = parse(parser, words, ["--objective", "--config"])
+    named = said(words, [*own, *theirs, *fits])
+    kept = {**then.of_model(cls, taken), **{f"objective.{key}": value for key, value in learned.items()}}
+    kept |= {} if {"steps", "budget"} & set(named) else then.length()
+    kept |= {key: value for key, value in then.of_fit(fits).items() if key not in ("steps", "budget")}
+    return chosen, {**kept, **plain(chosen, [*(key for key in kept if key in [*own, *theirs, *fits]), *named])}
+
+
+def _learner(cls: Any, objective: str | None) -> tuple[Any, dict[str, Any]]:
+    """The class of the objective whose options are offered, and what the model presets of them."""
+    if objective is not None:
+        return lookup("objective", objective), {}
+    if not cls.tiny:
+        return None, {}
+    case = cls.tiny[0]
+    own = cls(case.event, case.context_event, **case.arguments).default_objective()
+    return type(own), dict(own.arguments)
+
+
+def _add_plain(parser: Any, then: Before) -> None:
+    """What every model takes and no signature states as a plain type."""
+    parser.add_argument("data", nargs="?" if then.model else None, help="a data set's name, or a path")
+    parser.add_argument("--context", default=then.context, help="labels: condition on the classes")
+    parser.add_argument(
+        "--holdout", type=Reader(float | None), default=then.holdout, help="share of rows kept for `evaluate`"
+    )
+    parser.add_argument("--dtype", default=then.dtype, help="float32 or float64")
+    parser.add_argument("--out", help="run folder (runs/MODEL-DATA if not said)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    others = ["context", "holdout", "dtype", "out", "quiet", "objective", "config"]
-    chosen = parse(parser, words, [*own, *theirs, *fits, *others])
-    options = {**plain(chosen, own), **plain(chosen, theirs), **plain(chosen, fits)}
-    rest = set(then) - set(own) - {"event", "context_event"}
-    options |= {key: from_json(then[key]) for key in rest}  # parts, which no option can carry
-    return _fit(name, chosen, options, objective or (config.get("objective") or {}).get("objective"), config)
 
 
-def _fit(name: str, chosen: Any, options: dict[str, Any], objective: str | None, config: dict[str, Any]) -> int:
+def _fit(name: str, chosen: Any, options: dict[str, Any], then: Before) -> int:
     from fairway.data.dataset import load as load_data
     from fairway.report.held_out import record
     from fairway.training.fit import fit
 
-    source = chosen.data
-    if source is None:
-        raise ValueError("expected DATA: a data set's name or a path")
-    data = load_data(source)
+    data = then.source() if chosen.data is None else load_data(chosen.data)
     train, part = _training_part(data, chosen.holdout, chosen.seed)
     out = chosen.out or f"runs/{name}-{data.name}"
-    options |= {"context": chosen.context, "objective": objective, "dtype": chosen.dtype, "out": out}
+    options |= {"context": chosen.context, "dtype": chosen.dtype, "out": out}
     model = fit(name, train, progress=not chosen.quiet and sys.stderr.isatty(), **options)
     if part is not None:
         record(out, **part)
@@ -107,12 +124,3 @@ def _said(model: Any) -> str:
     if history.monitor is None:
         return said
     return f"{said}; held-out {history.monitor} {history.best:.4f} at step {history.best_step}"
-
-
-def _plain(entries: dict[str, Any]) -> dict[str, Any]:
-    """Entries that an option can carry."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in entries.items() if not isinstance(v, dict)}
-
-
-def _context(config: dict[str, Any]) -> str | None:
-    return "labels" if config.get("arguments", {}).get("context_event") else None

@@ -1,17 +1,17 @@
 """`fairway list [--capability ASKS]`: every model, its family and what it is."""
 
-import argparse
 from textwrap import shorten
 
+from fairway.cli.parsing import LightParser, parse
 from fairway.cli.summaries import family, summary
 from fairway.models.registry import models
 
 
 def run(arguments: list[str]) -> int:
     """Print the table; only `--capability` imports the models."""
-    parser = argparse.ArgumentParser("fairway list", description=__doc__)
+    parser = LightParser("fairway list", description=__doc__)
     parser.add_argument("--capability", help="only models that can be asked this (log_prob, encode, marginal, ...)")
-    chosen = parser.parse_args(arguments)
+    chosen = parse(parser, arguments)
     names = list(models) if chosen.capability is None else answering(chosen.capability)
     rows = sorted((family(name), name, summary(name)) for name in names)
     for kin, name, text in rows:
@@ -20,7 +20,7 @@ def run(arguments: list[str]) -> int:
 
 
 def answering(asks: str) -> list[str]:
-    """Models that have a capability on at least one of their tiny cases.
+    """Models whose class has a capability; what an instance answers may depend on its data.
 
     Raises:
         ValueError: no such capability.
@@ -29,6 +29,7 @@ def answering(asks: str) -> list[str]:
     from fairway.core.registry import did_you_mean
 
     known = {capability.asks: capability for capability in CAPABILITIES}
+    asks = asks.replace("-", "_")
     if asks not in known:
         raise ValueError(f"no capability {asks!r}{did_you_mean(asks, list(known))}")
     return [name for name in models if issubclass(models[name], known[asks])]

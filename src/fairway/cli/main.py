@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from fairway.core.registry import did_you_mean
+from fairway.core.registry import UnknownName, did_you_mean
 
 COMMANDS = {
     "list": ("fairway.cli.list", "every model: its family and what it is"),
@@ -32,10 +32,29 @@ def help_text() -> str:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; 0 when it worked, 2 for a user's mistake, 1 for a failure."""
+    """Run a command line; 0 when it worked, 2 for a user's mistake, 1 for a failure.
+
+    With `--debug` errors are raised as they are.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]
+    try:
+        code = _dispatch([argument for argument in given if argument != "--debug"])
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _explain(error)
+
+
+def _dispatch(given: list[str]) -> int:
+    """Answer by oneself, or import one command and run it."""
     if not given or given[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0
@@ -45,26 +64,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(f"fairway {fairway.__version__}")
         return 0
     if given[0] not in COMMANDS:
-        return _fail(f"no command {given[0]!r}{did_you_mean(given[0], list(COMMANDS))}")
-    return _run_command(COMMANDS[given[0]][0], given[1:], debug)
-
-
-def _run_command(module: str, arguments: list[str], debug: bool) -> int:
-    """Import and run one command; known kinds of error become one line."""
+        raise ValueError(f"no command {given[0]!r}{did_you_mean(given[0], list(COMMANDS))}")
     try:
-        code = importlib.import_module(module).run(arguments)
-        sys.stdout.flush()
-        return int(code or 0)
-    except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # the reader (head, less) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (ValueError, TypeError, KeyError, OSError, ImportError, RuntimeError) as error:
-        if debug:
-            raise
-        known = isinstance(error, ValueError | TypeError | KeyError | OSError)
-        return _fail(str(error) or type(error).__name__, USER_ERROR if known else 1)
+        return int(importlib.import_module(COMMANDS[given[0]][0]).run(given[1:]) or 0)
+    except SystemExit as end:  # how a parser ends after --help
+        return int(end.code or 0)
+
+
+def _explain(error: Exception) -> int:
+    """One line: of a user's mistake, of a failure that says enough, or of a fault that nobody foresaw."""
+    if isinstance(error, ValueError | TypeError | UnknownName | OSError):
+        return _fail(str(error) or type(error).__name__)
+    if isinstance(error, RuntimeError | ImportError):
+        return _fail(str(error) or type(error).__name__, 1)
+    return _fail(f"{type(error).__name__}: {error} (unforeseen; --debug shows where)", 1)
 
 
 def _fail(message: str, code: int = USER_ERROR) -> int:

@@ -27,6 +27,12 @@ def read_config_file(path: Any) -> dict[str, Any]:
     if not isinstance(data, dict) or not isinstance(data.get("model"), str):
         raise BrokenFolder(f"{path} does not describe a model")
     refuse(data, str(path))
+    for key in ("arguments", "fit", "objective"):
+        if not isinstance(data.setdefault(key, {}) or {}, dict):
+            raise BrokenFolder(f"{path} has an entry {key!r} that is no table of options")
+    learner = data["objective"] or {}
+    if learner and not isinstance(learner.get("objective"), str):
+        raise ValueError(f"{path} was trained by an objective of one's own: only Python can hand it over")
     return data
 
 

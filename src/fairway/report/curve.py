@@ -22,8 +22,7 @@ def curve(rows: Sequence[dict[str, Any]], name: str = "") -> str:
         rows: the log of training: dicts with step, loss and, at evaluations, monitor.
         name: whose curve it is, for readers who do not see it.
     """
-    lines = {key: _finite(rows, key) for key in ("loss", "monitor")}
-    lines = {key: points for key, points in lines.items() if len(points) > 1}
+    lines = drawn(rows)
     if not lines:
         return ""
     last = max(points[-1][0] for points in lines.values())
@@ -33,6 +32,12 @@ def curve(rows: Sequence[dict[str, Any]], name: str = "") -> str:
     parts = [_frame(last), *(_line(key, points, last) for key, points in lines.items())]
     box = f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}"'
     return f'<svg class="curve" {box}>{"".join(parts)}</svg>'
+
+
+def drawn(rows: Sequence[dict[str, Any]]) -> dict[str, list[Pair]]:
+    """Which lines there are ("loss", "monitor"), with their points (step, value): those with two points or more."""
+    lines = {key: _finite(rows, key) for key in ("loss", "monitor")}
+    return {key: points for key, points in lines.items() if len(points) > 1}
 
 
 def _finite(rows: Sequence[dict[str, Any]], key: str) -> list[Pair]:

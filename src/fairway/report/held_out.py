@@ -29,7 +29,8 @@ def read_record(folder: Any) -> dict[str, Any]:
         BrokenFolder: no such record, or not one.
     """
     entry = read_json(Path(folder) / "data.json")
-    if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
+    kinds = {"source": str, "event": dict, "options": dict}
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kind) for key, kind in kinds.items()):
         raise BrokenFolder(f"{Path(folder) / 'data.json'} does not describe data")
     return entry
 
@@ -43,8 +44,7 @@ def source_of(folder: Any) -> Dataset:
     entry = read_record(folder)
     if entry["source"] == "array":
         raise ValueError(f"{folder} was trained on an array: name the data to evaluate on")
-    options = {key: value for key, value in (entry.get("options") or {}).items() if isinstance(key, str)}
-    return load_data(entry["source"], event=Event.from_dict(entry["event"]), **options)
+    return load_data(entry["source"], event=Event.from_dict(entry["event"]), **entry["options"])
 
 
 def held_out(folder: Any) -> Dataset:
@@ -53,7 +53,8 @@ def held_out(folder: Any) -> Dataset:
     Raises:
         ValueError: nothing was held out, or the data changed since.
     """
-    entry, part = read_record(folder), read_record(folder).get("part")
+    entry = read_record(folder)
+    part = entry.get("part")
     if not isinstance(part, dict):
         raise ValueError(f"{folder} was trained on every row of {entry['source']!r}: name held-out data to evaluate on")
     train, held = source_of(folder).split(part.get("holdout"), int(part.get("seed", 0)))

@@ -9,9 +9,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from fairway.core.event import Event
-from fairway.report.curve import curve
+from fairway.report.curve import curve, drawn
 from fairway.report.pictures import data_uri, picture, png
-from fairway.report.row import NOTHING, Column, Row, columns, likelihood_text, number
+from fairway.report.row import NOTHING, Column, Row, columns, likelihood_text, number, unit
 
 if TYPE_CHECKING:
     from fairway.report.compare import Comparison
@@ -41,7 +41,7 @@ def page(found: "Comparison") -> str:
 def pictures(found: "Comparison") -> dict[str, bytes]:
     """A PNG file for every row that has samples."""
     event = Event.from_dict(found.about["event"])
-    return {name: png(picture(drawn, event, found.real)) for name, drawn in found.samples.items()}
+    return {name: png(picture(samples, event, found.real)) for name, samples in found.samples.items()}
 
 
 # -- parts ------------------------------------------------------------------------------------------------------
@@ -109,15 +109,18 @@ def _card(row: Row, image: bytes) -> str:
 
 
 def _headline(row: Row) -> str:
-    parts = [likelihood_text(row)] if likelihood_text(row) != NOTHING else []
-    return " · ".join(parts + ([f"distance {number(row.distance)}"] if row.distance is not None else []))
+    """The likelihood with its unit, and the distance."""
+    text, distance = likelihood_text(row), row.distance
+    parts = [] if text == NOTHING else [f"{text} {unit(row)}"]
+    return " · ".join(parts + ([] if distance is None else [f"distance {number(distance)}"]))
 
 
 def _legend(row: Row) -> str:
-    watched = any("monitor" in entry for entry in row.history)
-    monitor = '<i class="monitor"></i>held-out monitor' if watched else ""
-    ended = f"<span>{escape(row.stopped)}</span>" if row.stopped else ""
-    return f'<p class="legend"><span><i class="loss"></i>loss</span><span>{monitor}</span>{ended}</p>'
+    """The lines that the curve shows, and why training ended."""
+    names = {"loss": "loss", "monitor": "held-out monitor"}
+    shown = [f'<span><i class="{key}"></i>{names[key]}</span>' for key in drawn(row.history)]
+    ended = [f"<span>{escape(row.stopped)}</span>"] if row.stopped else []
+    return f'<p class="legend">{"".join(shown + ended)}</p>'
 
 
 def _failures(rows: Sequence[Row]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fairway.report.row import Row, likelihood_text
+from fairway.report.row import NOTHING, Row, likelihood_text, unit
 
 
 class Progress:
@@ -64,7 +64,6 @@ def summary(row: Row) -> str:
     """What came out, in a few words."""
     if row.status == "failed":
         return f"failed: {row.reason}"
-    unit = "bits/dim" if (row.likelihood or {}).get("bits_per_dim") is not None else "nats"
     text = likelihood_text(row)
-    found = "no likelihood" if text == "–" else f"{text} {unit}"
+    found = "no likelihood" if text == NOTHING else f"{text} {unit(row)}"
     return f"{found}, {row.steps or 0:,} steps in {row.training_seconds or 0:.1f} s"

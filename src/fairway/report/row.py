@@ -79,6 +79,11 @@ def likelihood_text(row: Row) -> str:
     return f"{sign} {float(value):.3f}{spread}"
 
 
+def unit(row: Row) -> str:
+    """What `likelihood_text` counts in."""
+    return "bits/dim" if (row.likelihood or {}).get("bits_per_dim") is not None else "nats"
+
+
 def _finite(value: Any) -> bool:
     return value is not None and math.isfinite(float(value))
 
@@ -123,11 +128,10 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """The columns that these rows fill; those about classes only where the data have labels."""
     bits = any(row.likelihood and row.likelihood["bits_per_dim"] is not None for row in rows)
     real = next((row.sure for row in rows if row.sure is not None and row.name == "fresh real data"), None)
-    unit = "bits/dim" if bits else "nats"
     every = [
         Column(
             "likelihood",
-            unit,
+            "bits/dim" if bits else "nats",
             "Held-out bits per dimension" if bits else "Held-out log-likelihood, nats",
             f"{'lower' if bits else 'higher'} is better; = the value itself, {'≤' if bits else '≥'} a bound on it, "
             "± its standard error over rows",
