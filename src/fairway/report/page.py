@@ -103,16 +103,16 @@ def _card(row: Row, image: bytes) -> str:
     drawing = curve(row.history, row.name)
     legend = _legend(row) if drawing else ""
     return (
-        f'<figure class="{row.kind}"><figcaption><b>{escape(row.name)}</b><span>{escape(_headline(row))}</span>'
-        f'</figcaption><img src="{data_uri(image)}" alt="{escape(f"{row.name}: {what}")}">{drawing}{legend}</figure>'
+        f'<figure class="{row.kind}"><figcaption><b>{escape(row.name)}</b>{_headlines(row)}</figcaption>'
+        f'<img src="{data_uri(image)}" alt="{escape(f"{row.name}: {what}")}">{drawing}{legend}</figure>'
     )
 
 
-def _headline(row: Row) -> str:
-    """The likelihood with its unit, and the distance."""
-    text, distance = likelihood_text(row), row.distance
-    parts = [] if text == NOTHING else [f"{text} {unit(row)}"]
-    return " · ".join(parts + ([] if distance is None else [f"distance {number(distance)}"]))
+def _headlines(row: Row) -> str:
+    """The likelihood with its unit and the distance, always two lines, so that the pictures of a row align."""
+    text = likelihood_text(row)
+    first = f"{text} {unit(row)}" if text != NOTHING else "no likelihood" if row.kind == "model" else "reference"
+    return f"<span>{escape(first)}</span><span>distance {escape(number(row.distance))}</span>"
 
 
 def _legend(row: Row) -> str:
