@@ -3,7 +3,8 @@
 fresh real data    held-out rows against other held-out rows: the floor, which no model beats but by chance
 training copy      rows of the training data as samples: what a memoriser reaches
 gaussian           a fitted Gaussian: what means and covariances alone explain
-independent        every entry by itself: what the marginals alone explain
+independent        every entry by itself: what the marginals alone explain (of continuous data only samples, each
+                   entry from a training row of its own, since their marginals have no density without a model)
 """
 
 from typing import Any
@@ -16,7 +17,6 @@ from fairway.data.dataset import Dataset
 from fairway.report.row import Row
 from fairway.report.worker import measure, train
 
-FITTED = ("gaussian", "independent")
 ROWS = 41  # stream of the comparison's seed
 
 
@@ -32,7 +32,15 @@ def references(data: Dataset, held: Dataset, job: dict[str, Any]) -> list[tuple[
     copied = data.x[order[torch.arange(n) % len(data)]]
     real = Row("fresh real data", "reference", protocol=held.protocol)
     copy = Row("training copy", "reference", protocol=held.protocol)
-    return [(real, held.x[:n]), (copy, copied), *(_fitted(name, data, held, job) for name in FITTED)]
+    alone = _fitted("independent", data, held, job) if data.event.counted else _shuffled(data, held, job)
+    return [(real, held.x[:n]), (copy, copied), _fitted("gaussian", data, held, job), alone]
+
+
+def _shuffled(data: Dataset, held: Dataset, job: dict[str, Any]) -> tuple[Row, torch.Tensor]:
+    """Draws from the product of the marginals: every entry from a training row of its own."""
+    flat, generator = data.x.flatten(1), generator_for(job["seed"], ROWS, 1)
+    index = torch.randint(len(flat), (job["n"], flat.shape[1]), generator=generator)
+    return Row("independent", "reference", protocol=held.protocol), flat.gather(0, index).reshape(-1, *data.x.shape[1:])
 
 
 def _fitted(name: str, data: Dataset, held: Dataset, job: dict[str, Any]) -> tuple[Row, torch.Tensor | None]:
