@@ -64,8 +64,9 @@ def logistic_interval(
     """
     inverse = torch.exp(-log_scale)
     above, below = (centre + half - mean) * inverse, (centre - half - mean) * inverse
-    inner = F.logsigmoid(above) + F.logsigmoid(-below) + torch.log(-torch.expm1(-2 * half * inverse))
-    return torch.where(first, F.logsigmoid(above), torch.where(last, F.logsigmoid(-below), inner))
+    up, down = F.logsigmoid(above), F.logsigmoid(-below)
+    inner = up + down + torch.log(-torch.expm1(-2 * half * inverse))
+    return torch.where(first, up, torch.where(last, down, inner))
 
 
 def log_mean_exp(x: Tensor, dim: int = 0) -> Tensor:

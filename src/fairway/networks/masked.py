@@ -124,6 +124,8 @@ class MaskedMLP(Configurable, nn.Module):
             raise ValueError(f"expected order as a permutation of 0, ..., {variables - 1}, got {self.order}")
         self.register_buffer("rank", torch.tensor(self.order).argsort(), persistent=False)
         self.degrees = [_spread(width, variables, bool(context)) for width in hidden]
+        ranks = torch.arange(-1, variables)
+        self._starts = [torch.searchsorted(degrees, ranks).tolist() for degrees in self.degrees]  # of degree r - 1
         self.layers = nn.ModuleList(MaskedLinear(mask, context) for mask in self._masks())
         inward = self.rank.repeat_interleave(features)
         self.direct = MaskedLinear(inward < self.rank.repeat_interleave(outputs).unsqueeze(1), 0) if direct else None
@@ -179,8 +181,8 @@ class MaskedMLP(Configurable, nn.Module):
         if features is not None:
             state.values[0][known - self.features : known] = features.T
         inputs = below = state.values[0][:known]
-        for i, degrees in enumerate(self.degrees):
-            below = self._fill(state, i, degrees, below)
+        for i in range(len(self.degrees)):
+            below = self._fill(state, i, below)
         rows = slice(self.order[state.rank] * self.outputs, (self.order[state.rank] + 1) * self.outputs)
         y = _affine(state, len(self.degrees), rows, below)
         if state.direct is not None and self.direct is not None:
@@ -188,11 +190,11 @@ class MaskedMLP(Configurable, nn.Module):
         state.rank += 1
         return y.T
 
-    def _fill(self, state: MaskedState, i: int, degrees: Tensor, below: Tensor) -> Tensor:
+    def _fill(self, state: MaskedState, i: int, below: Tensor) -> Tensor:
         """Compute the units of hidden layer i whose degree is rank - 1; return all units known by now."""
-        start, end = torch.searchsorted(degrees, torch.tensor([state.rank - 1, state.rank])).tolist()
+        start, end = self._starts[i][state.rank : state.rank + 2]
         out = self.act(_affine(state, i, slice(start, end), below))
-        if self._adds(state.values[i].shape[0], len(degrees), i == 0):
+        if self._adds(len(state.values[i]), len(state.values[i + 1]), i == 0):
             out = out + state.values[i][start:end]
         state.values[i + 1][start:end] = out
         return state.values[i + 1][:end]

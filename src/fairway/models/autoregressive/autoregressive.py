@@ -46,6 +46,9 @@ class Autoregressive(HasLogProb, HasSample, Model):
         event, context_event: see `Model`; a context enters as one vector.
         ordering: natural, reversed, random, or the variables from first to last.
         components: of a mixture head; None for the head's own.
+
+    Raises:
+        ValueError: a variable length, whole numbers without a range, or an ordering of other variables.
     """
 
     accepts = ("real", "bounded", "positive", "integer", "binary", "category", "tokens")
@@ -62,6 +65,8 @@ class Autoregressive(HasLogProb, HasSample, Model):
         super().__init__(event, context_event)
         if None in event.shape:
             raise ValueError(f"{self.name()} takes events of fixed length, got {event}; pad or cut the sequences")
+        if event.counted and event.levels is None:  # in model units the range would already be gone
+            raise ValueError(f"{self.name()} takes whole numbers of a known range, got {event}; give low and high")
         self.dims = event.dims
         self.head = head_for(self.model_event, components)
         self.ordering = Ordering.of(ordering, self.dims)

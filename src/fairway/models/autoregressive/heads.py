@@ -17,7 +17,7 @@ GaussianMixture      sum_k w_k N(x; m_k, s_k^2)                                 
 
 The discretised logistic mixture (Salimans et al. 2017, PixelCNN++, section 2.1) knows that level 7 lies between 6 and
 8: on few rows it needs far fewer of them than a softmax. Its first and last level take the whole tails, so that the
-levels sum to one. Scales have a smooth floor: no component can collapse on a row.
+levels sum to one. Scales have a smooth floor: no component can collapse on a row. They have a ceiling, too, far away.
 """
 
 import math
@@ -32,6 +32,7 @@ from fairway.core.event import Event
 from fairway.core.numerics import bernoulli_log_prob, categorical_log_prob, logistic_interval, normal_log_prob
 
 FEW_LEVELS = 4  # up to here a softmax is as short as a mixture
+CEILING = 10.0  # of log scales: a first wild step must not make an interval's probability underflow
 TINY = 2.0**-26  # uniforms come in steps of 2^-24 from 0: kept off both ends
 
 
@@ -106,6 +107,7 @@ class _Mixture(Head):
     uniforms = 2
     floor: float  # smallest log scale
     reach: float  # means start evenly in [-reach, reach]
+    width: float = 1.0  # scales start at this share of reach / K
 
     def __init__(self, components: int) -> None:
         if components < 1:
@@ -113,20 +115,24 @@ class _Mixture(Head):
         self.components, self.params = components, 3 * components
 
     def split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(..., 3 K) -> log weights, means, log scales, each (..., K)."""
+        """(..., 3 K) -> logits of the weights, means, log scales, each (..., K)."""
         logits, mean, raw = params.unflatten(-1, (3, self.components)).unbind(-2)
-        return logits.log_softmax(-1), mean, self.floor + F.softplus(raw - self.floor)
+        return logits, mean, self.floor + F.softplus(raw.clamp(max=CEILING) - self.floor)
+
+    def mixed(self, logits: Tensor, log_prob: Tensor) -> Tensor:
+        """log sum_k w_k p_k, from logits and log p_k, both (..., K)."""
+        return (logits + log_prob).logsumexp(-1) - logits.logsumexp(-1)
 
     def choose(self, params: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log scale (...) of the component that the uniforms (...) pick."""
-        log_weight, mean, log_scale = self.split(params)
-        k = inverse_cdf(log_weight, uniforms.unsqueeze(-1)).unsqueeze(-1)
+        logits, mean, log_scale = self.split(params)
+        k = inverse_cdf(logits, uniforms.unsqueeze(-1)).unsqueeze(-1)
         return mean.gather(-1, k).squeeze(-1), log_scale.gather(-1, k).squeeze(-1)
 
     def initial(self) -> Tensor:
         start = torch.zeros(3, self.components)
         start[1] = self.reach * torch.linspace(-1, 1, self.components + 2)[1:-1]
-        start[2] = math.log(self.reach / self.components)
+        start[2] = math.log(self.width * self.reach / self.components)
         return start.flatten()
 
 
@@ -137,11 +143,11 @@ class GaussianMixture(_Mixture):
         components: number of Gaussians.
     """
 
-    floor, reach = -6.0, 2.0
+    floor, reach, width = -6.0, 2.0, 3.0  # overlapping at first, so that outliers do not pull hard
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        log_weight, mean, log_scale = self.split(params)
-        return (log_weight + normal_log_prob(x.unsqueeze(-1), mean, log_scale)).logsumexp(-1)
+        logits, mean, log_scale = self.split(params)
+        return self.mixed(logits, normal_log_prob(x.unsqueeze(-1), mean, log_scale))
 
     def sample(self, params: Tensor, uniforms: Tensor) -> Tensor:
         mean, log_scale = self.choose(params, uniforms[..., 0])
@@ -167,10 +173,10 @@ class DiscretisedLogistic(_Mixture):
         self.floor = math.log(self.half / 8)  # a component may sit on one level, but no narrower
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        log_weight, mean, log_scale = self.split(params)
+        logits, mean, log_scale = self.split(params)
         level, value = x.unsqueeze(-1), self.embed(x, params.dtype)
         interval = logistic_interval(value, mean, log_scale, self.half, level == 0, level == self.levels - 1)
-        return (log_weight + interval).logsumexp(-1)
+        return self.mixed(logits, interval)
 
     def sample(self, params: Tensor, uniforms: Tensor) -> Tensor:
         mean, log_scale = self.choose(params, uniforms[..., 0])
@@ -192,7 +198,7 @@ def head_for(event: Event, components: int | None = None) -> Head:
 
     Args:
         event: counted events start at 0.
-        components: of a mixture; None for 5 logistics or 10 Gaussians.
+        components: of a mixture; None for 4 logistics or 10 Gaussians.
 
     Raises:
         ValueError: whole numbers without a known range.
@@ -204,5 +210,5 @@ def head_for(event: Event, components: int | None = None) -> Head:
     if event.levels == 2:
         return Bernoulli()
     if event.kind == "integer" and event.levels > FEW_LEVELS:
-        return DiscretisedLogistic(event.levels, 5 if components is None else components)
+        return DiscretisedLogistic(event.levels, 4 if components is None else components)
     return Categorical(event.levels)

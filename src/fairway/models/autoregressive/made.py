@@ -28,7 +28,7 @@ class MADE(Autoregressive):
         event, context_event: see `Model`; any kind of fixed shape.
         hidden: widths of the hidden layers; none makes every conditional linear in the variables before it.
         ordering: natural, reversed, random, or the variables from first to last.
-        components: of a mixture head; None for 10 Gaussians (real) or 5 logistics (more than four levels).
+        components: of a mixture head; None for 10 Gaussians (real) or 4 logistics (more than four levels).
         dropout: share of hidden units dropped in training.
 
     >>> model = MADE(Event((3,), "binary"), hidden=(8,))
@@ -37,7 +37,7 @@ class MADE(Autoregressive):
     """
 
     cites = ("germain2015made",)
-    optimisation = Optimisation(lr=3e-3, betas=(0.9, 0.99), ema=0.99)
+    optimisation = Optimisation(lr=1e-2, betas=(0.9, 0.99), ema=0.99)
     tiny = [
         Case(Event((2,)), None, {"hidden": (8, 8), "components": 2}),
         Case(Event((1, 2, 2), "integer", low=0, high=7), None, {"hidden": (8,), "components": 2}),
@@ -53,7 +53,7 @@ class MADE(Autoregressive):
         hidden: Sequence[int] = (256, 256),
         ordering: str | Sequence[int] = "natural",
         components: int | None = None,
-        dropout: float = 0.2,
+        dropout: float = 0.3,
     ) -> None:
         super().__init__(event, context_event, ordering=ordering, components=components)
         self.network = MaskedMLP(

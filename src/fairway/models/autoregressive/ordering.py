@@ -31,7 +31,8 @@ class Ordering:
         self.order = tuple(int(i) for i in order)
         if sorted(self.order) != list(range(len(self.order))):
             raise ValueError(f"expected a permutation of 0, ..., {len(self.order) - 1}, got {list(self.order)}")
-        self.rank = tuple(self.order.index(i) for i in range(len(self.order)))
+        rank = {variable: t for t, variable in enumerate(self.order)}
+        self.rank = tuple(rank[i] for i in range(len(rank)))
 
     @classmethod
     def of(cls, ordering: "str | Sequence[int] | Ordering", dims: int) -> "Ordering":
