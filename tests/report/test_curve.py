@@ -35,3 +35,9 @@ def test_nothing_to_draw_is_no_picture():
 
 def test_a_flat_curve_has_a_scale():
     assert len(points_of(curve([{"step": s, "loss": 1.0} for s in range(5)]), "loss")) == 5
+
+
+def test_numbers_fit_the_margins():
+    svg = curve([{"step": s, "loss": 4213.0 * s, "monitor": 1.25 + 1e-4 * s} for s in range(1, 9)])
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert "4.21e3" in texts and {"1.2501", "1.2508"} <= set(texts) and max(map(len, texts)) <= 7

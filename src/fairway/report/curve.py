@@ -5,6 +5,7 @@ monitor's at the right. The first steps are cut off at the 95th percentile, so t
 """
 
 import math
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -67,9 +68,15 @@ def _line(key: str, points: list[Pair], last: float) -> str:
         y = bottom - (bottom - TOP) * (min(value, high) - low) / (high - low)
         return f"{x:.1f},{y:.1f}"
 
+    digits = 3 if f"{low:.3g}" != f"{high:.3g}" else 5
     at, anchor = (LEFT - 5, "end") if key == "loss" else (right + 5, "start")
     ends = "".join(
-        f'<text class="{key}" x="{at}" y="{y}" text-anchor="{anchor}">{value:.3g}</text>'
+        f'<text class="{key}" x="{at}" y="{y}" text-anchor="{anchor}">{_short(value, digits)}</text>'
         for y, value in ((TOP + 8, high), (bottom, low))
     )
     return f'<polyline class="{key}" points="{" ".join(place(*pair) for pair in points)}"/>{ends}'
+
+
+def _short(value: float, digits: int) -> str:
+    """Significant digits, 4.21e3 rather than 4.21e+03: the margin is narrow."""
+    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].strip("+"), f"{value:.{digits}g}")

@@ -79,15 +79,16 @@ def _limits(real: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _counts(points: NDArray[Any], low: NDArray[Any], high: NDArray[Any], side: int) -> NDArray[Any]:
-    """How often each pixel is hit by a point's 3 x 3 dot; what lies outside is left out. Row 0 is the top."""
+    """How often each pixel is hit by a point's dot, 3 or 5 pixels wide; outside is left out. Row 0 is the top."""
     inside = np.isfinite(points).all(1)
     at = np.floor((points[inside] - low) / (high - low) * side)
-    at = np.clip(at, -2, side + 1).astype(np.int64)  # far outside stays outside; an integer has an end
+    at = np.clip(at, -4, side + 3).astype(np.int64)  # far outside stays outside; an integer has an end
     counts = np.zeros((side, side))
-    for dx in (-1, 0, 1):
-        for dy in (-1, 0, 1):
+    reach = 2 if side > SIDE // 2 else 1
+    for dx in range(-reach, reach + 1):
+        for dy in range(-reach, reach + 1):
             x, y = at[:, 0] + dx, side - 1 - at[:, 1] + dy
-            keep = (x >= 0) & (x < side) & (y >= 0) & (y < side)
+            keep = (x >= 0) & (x < side) & (y >= 0) & (y < side) & (abs(dx) + abs(dy) < 4)
             np.add.at(counts, (y[keep], x[keep]), 1.0)
     return counts
 
