@@ -10,8 +10,8 @@ from typing import Any
 from fairway.cli.options import add_options, plain_options, said, value_of, without
 from fairway.cli.parsing import parse, parser_of, plain
 from fairway.cli.reading import Reader
-from fairway.cli.rerun import Before, before
-from fairway.core.config import lookup
+from fairway.cli.rerun import LENGTH, Before, before
+from fairway.core.config import from_json, lookup
 
 SKIP = ("model", "x", "context", "weights", "objective", "preprocess", "callbacks", "progress", "dtype", "out")
 
@@ -58,17 +58,25 @@ def _parse(name: str, cls: Any, objective: str | None, words: list[str], then: B
     taken = [*plain_options(fit), *SKIP, "event", "context_event"]  # the fit's own names come first
     learner, preset = _learner(cls, objective)
     learned = then.of_objective(learner, objective)
-    own = add_options(parser, name, cls, skip=taken, defaults=then.of_model(cls, taken))
+    model = then.of_model(cls, taken)
+    own = add_options(parser, name, cls, skip=taken, defaults=model)
     title = f"its objective ({learner.name()})" if learner else ""
     theirs = add_options(parser, title, learner, "objective.", defaults={**preset, **learned}) if learner else []
     fits = add_options(parser, "the fit", fit, skip=SKIP, defaults=then.of_fit(list(plain_options(fit, SKIP))))
     _add_plain(parser, then)
     chosen = parse(parser, words, ["--objective", "--config"])
-    named = said(words, [*own, *theirs, *fits])
-    kept = {**then.of_model(cls, taken), **{f"objective.{key}": value for key, value in learned.items()}}
-    kept |= {} if {"steps", "budget"} & set(named) else then.length()
-    kept |= {key: value for key, value in then.of_fit(fits).items() if key not in ("steps", "budget")}
-    return chosen, {**kept, **plain(chosen, [*(key for key in kept if key in [*own, *theirs, *fits]), *named])}
+    kept = model | {f"objective.{key}": value for key, value in learned.items()} | then.of_fit(fits)
+    return chosen, _told(chosen, words, [*own, *theirs, *fits], kept, then.length())
+
+
+def _told(
+    chosen: Any, words: list[str], options: list[str], kept: dict[str, Any], length: dict[str, Any]
+) -> dict[str, Any]:
+    """What `fit` is told: what was kept of an earlier run, below what the command line said."""
+    named = said(words, options)
+    parts = {key: from_json(value) for key, value in kept.items() if key not in LENGTH}
+    again = [name for name in options if name in named or name in parts]
+    return {**parts, **({} if set(LENGTH) & set(named) else length), **plain(chosen, again)}
 
 
 def _learner(cls: Any, objective: str | None) -> tuple[Any, dict[str, Any]]:

@@ -74,7 +74,7 @@ def add_options(
     words = documented(target, list(options))
     group = parser.add_argument_group(title) if options else parser
     for name, (hint, default) in options.items():
-        text = words.get(name, "").replace("%", "%%") or name.replace("_", " ")
+        text = re.sub(" ?%", " percent", words.get(name, "")) or name.replace("_", " ")  # parsers format with %
         if defaults is not None and name in defaults:
             default = _fitting(f"{prefix}{name}", defaults[name], hint)
         if hint is bool and not default:

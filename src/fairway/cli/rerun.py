@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fairway.cli.safe import read_config_file
-from fairway.core.config import check_options, from_json, signature
+from fairway.core.config import check_options, signature
 
 FROM_THE_DATA = ("event", "context_event")
 LENGTH = ("steps", "budget", "evaluate_every")  # said together: new steps make an old budget or interval wrong
@@ -56,7 +56,7 @@ class Before:
         return part.get("holdout")
 
     def of_model(self, cls: Any, taken: Sequence[str]) -> dict[str, Any]:
-        """The model's own options.
+        """The model's own options, as JSON.
 
         Raises:
             ValueError: an option that the constructor lacks, or one that only Python can hand over.
@@ -66,10 +66,10 @@ class Before:
         for key in [key for key in entries if key in taken]:
             if entries.pop(key) != signature(cls)[key].default:
                 raise ValueError(f"{self.model}'s option {key!r} is also the fit's: only Python can build this model")
-        return {key: from_json(value) for key, value in entries.items()}
+        return entries
 
     def of_objective(self, cls: Any, objective: str | None) -> dict[str, Any]:
-        """The objective's options, where it is the same objective.
+        """The objective's options, as JSON, where it is the same objective.
 
         Raises:
             ValueError: an option that it lacks.
@@ -78,7 +78,7 @@ class Before:
         if cls is None or entries.pop("objective", None) != objective:
             return {}
         check_options(cls, entries, f"in the configuration, {objective!r}")
-        return {key: from_json(value) for key, value in entries.items()}
+        return entries
 
     def of_fit(self, names: Sequence[str]) -> dict[str, Any]:
         """The fit's options among these names."""
