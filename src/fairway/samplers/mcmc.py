@@ -138,9 +138,20 @@ class Fixed(Configurable):
             raise ValueError(f"expected steps >= 1 and warmup >= 0, got steps={steps}, warmup={warmup}")
         self.steps, self.warmup = steps, warmup
 
-    def run(self, kernel: Kernel, target: Target, u: Tensor, rows: Rows, event: Event, trace: bool = False) -> Run:
-        """Run one chain per row of u (B, *U)."""
+    def run(
+        self,
+        kernel: Kernel,
+        target: Target,
+        u: Tensor,
+        rows: Rows,
+        event: Event,
+        step: Tensor | None = None,
+        trace: bool = False,
+    ) -> Run:
+        """Run one chain per row of u (B, *U), from step sizes (B,) or a scalar where they are known already."""
         noises, state = _noises(kernel, event, rows), kernel.init(target, u)
+        if step is not None:
+            state = replace(state, step=step.expand(len(u)))
         warmup = self.warmup if kernel.wanted_acceptance is not None else 0
         adaptation = Adaptation(state.step, kernel.wanted_acceptance or 1.0)
         for _ in range(warmup):
@@ -215,7 +226,7 @@ class MCMC(Sampler):
         event = model.model_event
         u = self._start(model, context, generator.spawn(0)) if init is None else init
         with frozen(model):
-            run = self.driver.run(self.kernel, Target.of(model, context), u, generator.spawn(1), event, trace)
+            run = self.driver.run(self.kernel, Target.of(model, context), u, generator.spawn(1), event, trace=trace)
         return Draws(
             run.state.u,
             float(run.evaluations),

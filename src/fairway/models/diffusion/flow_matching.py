@@ -22,7 +22,7 @@ from fairway.models.diffusion.schedule import Pair, schedule_named
 from fairway.networks.time_mlp import TimeMLP
 from fairway.objectives.flow_matching import ConditionalFlowMatching
 
-TINY = {"hidden": (16, 16)}
+TINY = {"hidden": (8, 8)}
 
 
 class FlowMatching(Denoiser):
@@ -40,9 +40,8 @@ class FlowMatching(Denoiser):
     cites = ("lipman2023flow_matching",)
     tiny = [
         Case(Event((2,)), None, TINY),
-        Case(Event((2, 3), "integer", low=0, high=3), Event((), "category", levels=3), TINY),
+        Case(Event((1, 2), "integer", low=0, high=2), Event((), "category", levels=3), {**TINY, "schedule": "cosine"}),
         Case(Event((1, 2, 2), "bounded", low=0.0, high=1.0), Event((2,)), TINY),
-        Case(Event((2,), "positive"), None, {**TINY, "schedule": "cosine"}),
     ]
 
     def __init__(

@@ -28,7 +28,7 @@ class Schedule(ABC):
         """alpha'(t), sigma'(t)."""
         t = t.contiguous()
         _, slopes = torch.func.jvp(self.__call__, (t,), (torch.ones_like(t),))
-        return slopes  # type: ignore[no-any-return]
+        return slopes
 
 
 class Linear(Schedule):
