@@ -73,6 +73,7 @@ def test_what_cannot_be_asked_is_refused_before_anything_runs(monkeypatch):
         ([], ValueError, "at least one model"),
         ({"a/b": {"model": "gmm"}}, ValueError, "letters, digits"),
         ({"a": {"components": 3}}, ValueError, '"model": name'),
+        ({"a": {"model": "gmm", "steps": 3}}, ValueError, "expected steps once for all models"),
         ({"a": {"model": "fairway.models.classical.mixture:GMM"}}, ValueError, "no model named"),
     ):
         with pytest.raises(error, match=words):

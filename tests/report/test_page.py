@@ -86,3 +86,19 @@ def test_pictures_are_png_files(found):
 def test_a_title_is_no_markup(found):
     found.about["title"] = "<i>x</i>.csv: 1 model compared"
     assert "<i>x" not in page(found)
+
+
+def test_captions_have_two_lines_with_the_unit_and_the_distance(found):
+    captions = re.findall(
+        r"<figcaption><b>([^<]*)</b><span>([^<]*)</span><span>([^<]*)</span></figcaption>", page(found)
+    )
+    assert ("made", "= 2.200 ± 0.013 bits/dim", "distance 0.234") in captions  # rounds half to even, as Python does
+    assert ("wgan_gp", "no likelihood", "distance 0.234") in captions
+    assert ("fresh real data", "reference", "distance 0.180") in captions and len(captions) == 5
+
+
+def test_a_legend_names_the_lines_that_are_drawn(found, rows):
+    rows[1].history = [{"step": 1, "loss": 3.0}, {"step": 2, "monitor": 1.0}, {"step": 3, "monitor": 0.5}]
+    both, one = re.findall(r'<p class="legend">(.*?)</p>', page(found))
+    assert "loss</span>" in both and "held-out monitor" in both and "converged" in both
+    assert "loss</span>" not in one and "held-out monitor" in one

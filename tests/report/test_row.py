@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from fairway.report.row import NOTHING, Row, columns, jsonable, likelihood_text, number, plain, seconds, whole
+from fairway.report.row import NOTHING, Row, columns, jsonable, likelihood_text, number, plain, seconds, unit, whole
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,8 @@ def test_columns_follow_what_the_rows_have(rows, make_likelihood):
 def test_every_column_writes_every_row(rows):
     for column in columns(rows):
         assert all(isinstance(column.text(row), str) and column.text(row) for row in rows)
+
+
+def test_the_unit_is_what_the_text_counts_in(make_likelihood):
+    found = [unit(Row("x", likelihood=make_likelihood("equal", "exact", bits=bits))) for bits in (2.2, None)]
+    assert found == ["bits/dim", "nats"] and unit(Row("x")) == "nats"

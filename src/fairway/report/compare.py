@@ -33,6 +33,7 @@ from fairway.training.plan import integer, seconds_of
 
 LIMIT = 1000  # held-out rows that are looked at
 DRAWS = 8  # draws of the noise of a bound, per row
+OURS = {"x", "context", "budget", "steps", "seed", "out", "resume", "progress"}  # the same for every model
 
 
 @dataclass
@@ -185,6 +186,8 @@ def _asked(models: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str,
             raise ValueError(f'expected {label!r} as {{"model": name, option: value, ...}}, got {entry!r}')
         if not label.replace("_", "").replace("-", "").isalnum():
             raise ValueError(f"expected a label of letters, digits, - and _, got {label!r}")
+        for key in sorted(OURS & set(entry)):
+            raise ValueError(f"expected {key} once for all models, got it as an option of {label!r}")
         lookup("model", entry["model"])
     return {label: {key: to_json(value, key) for key, value in entry.items()} for label, entry in models.items()}
 
