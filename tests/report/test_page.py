@@ -102,3 +102,9 @@ def test_a_legend_names_the_lines_that_are_drawn(found, rows):
     both, one = re.findall(r'<p class="legend">(.*?)</p>', page(found))
     assert "loss</span>" in both and "held-out monitor" in both and "converged" in both
     assert "loss</span>" not in one and "held-out monitor" in one
+
+
+def test_the_footer_counts_what_it_ran_on(found):
+    assert "fairway 0.1.0 · torch 2 · 2 threads on 2 cores · data digest 3e2a4d8a183c</footer>" in page(found)
+    found.about["threads"] = 1
+    assert "· 1 thread on 2 cores ·" in page(found)

@@ -6,7 +6,7 @@ On a wide screen the results are one table; below 640 px each row becomes a card
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairway.core.event import Event
 from fairway.report.curve import curve, drawn
@@ -31,8 +31,7 @@ def page(found: "Comparison") -> str:
             _results(found.rows),
             _samples(found.rows, images),
             _failures(found.rows),
-            f"<footer>fairway {escape(about['fairway'])} · torch {escape(about['torch'])} · {about['threads']} threads "
-            f"on {about['cores']} cores · data digest {escape(about['digest'][:12])}</footer>",
+            _footer(about),
             "</main></body></html>\n",
         ]
     )
@@ -129,3 +128,14 @@ def _failures(rows: Sequence[Row]) -> str:
         return ""
     items = "".join(f"<li><b>{escape(row.name)}</b> {escape(row.reason)}</li>" for row in failed)
     return f"<section><h2>Failed</h2><ul>{items}</ul></section>"
+
+
+def _footer(about: dict[str, Any]) -> str:
+    """What it ran on."""
+    versions = f"fairway {escape(about['fairway'])} · torch {escape(about['torch'])}"
+    machine = f"{_count(about['threads'], 'thread')} on {_count(about['cores'], 'core')}"
+    return f"<footer>{versions} · {machine} · data digest {escape(about['digest'][:12])}</footer>"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
