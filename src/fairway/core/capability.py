@@ -11,6 +11,7 @@ Shapes: u (B, *U) model units, context (B, ...) embedded, rows a `core.random.Ro
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -211,6 +212,20 @@ CAPABILITIES: tuple[type[Capability], ...] = (
 
 class CapabilityError(TypeError):
     """The model cannot answer this question (here); the message says what it can."""
+
+
+def require(model: Any, capabilities: Sequence[type[Capability]], asker: str) -> None:
+    """Whether a model answers, in model units, what an objective or a sampler asks.
+
+    Raises:
+        CapabilityError: names the asker, what is missing and what there is.
+    """
+    for capability in capabilities:
+        if not model.supports(capability, units="model"):
+            raise CapabilityError(
+                f"{asker} needs a model that answers {capability.asks!r}; "
+                f"{model.name()} answers: {', '.join(sorted(model.capabilities))}"
+            )
 
 
 def refuse_two_answers(cls: type) -> None:

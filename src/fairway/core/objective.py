@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from fairway.core.capability import Capability
+from fairway.core.capability import Capability, require
 from fairway.core.config import Configurable
 from fairway.core.random import Rows
 
@@ -135,14 +135,7 @@ class Objective(Configurable, nn.Module, ABC):
         Raises:
             CapabilityError: names what is missing.
         """
-        from fairway.core.capability import CapabilityError
-
-        for capability in self.requires:
-            if not model.supports(capability, units="model"):
-                raise CapabilityError(
-                    f"the objective {self.name()} needs a model that answers {capability.asks!r}; "
-                    f"{model.name()} answers: {', '.join(sorted(model.capabilities))}"
-                )
+        require(model, self.requires, f"the objective {self.name()}")
 
 
 class Solver(Configurable, nn.Module, ABC):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from fairway.core.capability import Capability, CapabilityError, HasSample
+from fairway.core.capability import Capability, HasSample, require
 from fairway.core.config import Configurable, lookup
 from fairway.core.random import Rows
 
@@ -88,12 +88,7 @@ class Sampler(Configurable, ABC):
         Raises:
             CapabilityError: names what is missing.
         """
-        for capability in self.requires:
-            if not model.supports(capability, units="model"):
-                raise CapabilityError(
-                    f"the sampler {self.name()} needs a model that answers {capability.asks!r}; "
-                    f"{model.name()} answers: {', '.join(sorted(model.capabilities))}"
-                )
+        require(model, self.requires, f"the sampler {self.name()}")
 
 
 class Direct(Sampler):

@@ -6,6 +6,7 @@ With `residual=True` equal-width layers add their input, h + act(W h + b), which
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ class MLP(Configurable, nn.Module):
     ) -> None:
         super().__init__()
         widths = [inputs, *hidden]
-        layers = [_Layer(a, b, act, residual, dropout) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        layers = [_Layer(a, b, act, residual, dropout) for a, b in pairwise(widths)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class Schedule(ABC):
     def derivatives(self, t: Tensor) -> Pair:
         """alpha'(t), sigma'(t)."""
         t = t.contiguous()
-        _, slopes = torch.func.jvp(self.__call__, (t,), (torch.ones_like(t),))
+        slopes: Pair = torch.func.jvp(self.__call__, (t,), (torch.ones_like(t),))[1]
         return slopes
 
 
