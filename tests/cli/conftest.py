@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from fairway.cli.main import run
+from fairway.cli.entry import run
 
 
 @dataclass

@@ -3,6 +3,6 @@
 
 def main() -> int:
     """Entry point of the `fairway` script; returns the exit code."""
-    from fairway.cli.main import run
+    from fairway.cli.entry import run
 
     return run()

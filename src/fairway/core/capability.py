@@ -222,9 +222,9 @@ def require(model: Any, capabilities: Sequence[type[Capability]], asker: str) ->
     """
     for capability in capabilities:
         if not model.supports(capability, units="model"):
+            own = sorted(c.asks for c in CAPABILITIES if model.supports(c, units="model"))
             raise CapabilityError(
-                f"{asker} needs a model that answers {capability.asks!r}; "
-                f"{model.name()} answers: {', '.join(sorted(model.capabilities))}"
+                f"{asker} needs a model that answers {capability.asks!r}; {model.name()} answers: {', '.join(own)}"
             )
 
 

@@ -50,8 +50,9 @@ def _bind(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str,
 
 
 def signature(cls: type) -> dict[str, inspect.Parameter]:
-    """The constructor's parameters by name, without `self`."""
-    return dict(list(inspect.signature(cls.__init__).parameters.items())[1:])  # type: ignore[misc]
+    """The constructor's named parameters, without `self`."""
+    parameters = list(inspect.signature(cls.__init__).parameters.items())[1:]  # type: ignore[misc]
+    return {name: p for name, p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
 
 def check_options(cls: type, options: dict[str, Any], what: str) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import fairway
-from fairway.cli.main import COMMANDS, run
+from fairway.cli.entry import COMMANDS, run
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",), ("help",)])
