@@ -7,7 +7,8 @@ grad f(u) - u needs no Z, and Langevin chains need nothing else; the Metropolis 
 
 A chain takes long to find its way from q to the data, so the chains that trained f (`objectives.persistent`) are kept:
 `chains` (K, *U) is a buffer, saved with the weights, and row i of a draw goes on from a chain of its own. They started
-at q too, none at data; a model without chains starts there, and `sample(n, init=..., sampler=...)` anywhere. Data are standardised (counted data dequantised without a logit: Langevin wants bounded curvature).
+at q too, none at data; a model without chains starts there, and `sample(n, init=..., sampler=...)` anywhere. Data are
+standardised (counted data dequantised without a logit: Langevin dynamics wants bounded curvature).
 Source: Du & Mordatch 2019, Implicit Generation and Modeling with Energy-Based Models; the Gaussian reference is the
 exponential tilting of Nijkamp et al. 2019, section 3.
 """
@@ -30,7 +31,7 @@ from fairway.objectives.persistent import PersistentContrastiveDivergence
 from fairway.samplers.langevin import Langevin
 from fairway.samplers.mcmc import MCMC, Fixed
 
-TINY = {"hidden": (16, 16), "steps": 20}
+TINY = {"hidden": (16, 16), "chain_steps": 20}
 
 
 class EBM(HasEnergy, Model):
@@ -39,7 +40,7 @@ class EBM(HasEnergy, Model):
     Args:
         event, context_event: what is modelled, and given what (labels or numbers).
         hidden: widths of the default network.
-        steps: Langevin moves of a draw.
+        chain_steps: Langevin moves of a draw.
         network: your own module (B, D) -> (B, 1) in place of the default; it sees the context beside the point.
     """
 
@@ -61,11 +62,11 @@ class EBM(HasEnergy, Model):
         context_event: Event | None = None,
         *,
         hidden: Sequence[int] = (256, 256, 256),
-        steps: int = 200,
+        chain_steps: int = 200,
         network: nn.Module | None = None,
     ) -> None:
         super().__init__(event, context_event)
-        self.steps = steps
+        self.chain_steps = chain_steps
         given = None if self.context_preprocess is None else self.context_preprocess.model_event
         self.network = network or MLP(self.model_event.dims + width(given), 1, hidden, residual=True)
         shape = [s or 1 for s in self.model_event.shape]
@@ -100,4 +101,4 @@ class EBM(HasEnergy, Model):
 
     def default_sampler(self) -> Sampler:
         kernel = Langevin(float(self.step_size), metropolis=True)
-        return MCMC(kernel, Fixed(self.steps, warmup=0 if len(self.chains) else self.steps))
+        return MCMC(kernel, Fixed(self.chain_steps, warmup=0 if len(self.chains) else self.chain_steps))
