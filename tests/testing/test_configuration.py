@@ -51,6 +51,13 @@ class Greedy(Plain):
         super().__init__(event, context_event, transforms=transforms, hidden=hidden)
 
 
+class Shadowing(Plain):
+    """An option that fit keeps for itself, so that nobody could set it by name."""
+
+    def __init__(self, event, context_event=None, *, transforms=1, hidden=(4,), steps=10):
+        super().__init__(event, context_event, transforms=transforms, hidden=hidden)
+
+
 class Anonymous(Plain):
     cites = ()
 
@@ -73,6 +80,7 @@ def test_an_honest_model_passes(check):
         (Random, configuration.configuration_round_trip, "other parameters"),
         (Hidden, configuration.state_dict_round_trip, "after load_state_dict"),
         (Hidden, configuration.save_and_load_round_trip, "after save and load"),
+        (Shadowing, configuration.options_are_not_the_fits, "takes for itself: steps"),
         (Anonymous, configuration.names_its_sources_and_cases, "cites"),
         (Silent, configuration.refuses_wrong_input, "got an answer"),
     ],

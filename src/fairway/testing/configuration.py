@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from fairway.core.capability import (
     HasMarginal,
     HasScore,
 )
-from fairway.core.config import from_json, to_json
+from fairway.core.config import from_json, signature, to_json
 from fairway.core.event import KINDS, Event
 from fairway.core.model import Case
 from fairway.core.objective import Objective, Solver
@@ -34,6 +35,7 @@ from fairway.core.sampler import Sampler
 from fairway.testing.check import check, expect, expect_close
 from fairway.testing.data import tiny_data
 from fairway.testing.subject import Subject, build
+from fairway.training.options import Options
 
 QUESTIONS: dict[type, Callable[[Any, Tensor, Any], Any]] = {
     HasLogProb: lambda m, x, c: m.log_prob(x, c),
@@ -109,6 +111,13 @@ def configuration_round_trip(s: Subject) -> None:
     )
     shapes = {key: value.shape for key, value in s.model.named_parameters()}
     expect({key: value.shape for key, value in again.named_parameters()} == shapes, "rebuilt with other parameters")
+
+
+@check(states=("redrawn",))
+def options_are_not_the_fits(s: Subject) -> None:
+    own = {f.name for f in fields(Options)}
+    taken = sorted(own & set(signature(type(s.model))))  # an objective's are said with its prefix
+    expect(not taken, f"the constructor has options that fit takes for itself: {', '.join(taken)}; rename them")
 
 
 @check(states=("trained",))
@@ -220,6 +229,7 @@ def works_in_single_precision(s: Subject) -> None:
 CHECKS = [
     names_its_sources_and_cases,
     configuration_round_trip,
+    options_are_not_the_fits,
     save_and_load_round_trip,
     state_dict_round_trip,
     copies_are_independent,

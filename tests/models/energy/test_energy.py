@@ -14,7 +14,7 @@ from fairway.samplers.mcmc import MCMC, Fixed
 def trained(x, steps=400, context_event=None, context=None):
     """Plain Adam on batches of 128: independent of the library's training loop."""
     with seeded(0):
-        model = EBM(Event(tuple(x.shape[1:])), context_event, hidden=(32, 32), steps=60)
+        model = EBM(Event(tuple(x.shape[1:])), context_event, hidden=(32, 32), chain_steps=60)
     model.preprocess.fit(x)
     embedded = None if context is None else model._context_rows(context, (len(x),))
     objective = model.default_objective()
