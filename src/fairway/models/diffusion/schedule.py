@@ -27,7 +27,7 @@ class Schedule(ABC):
     def derivatives(self, t: Tensor) -> Pair:
         """alpha'(t), sigma'(t)."""
         t = t.contiguous()
-        slopes: Pair = torch.func.jvp(self.__call__, (t,), (torch.ones_like(t),))[1]  # type: ignore[misc]
+        slopes: Pair = torch.func.jvp(self.__call__, (t,), (torch.ones_like(t),))[1]
         return slopes
 
 
