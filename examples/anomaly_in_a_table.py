@@ -10,7 +10,7 @@ import fairway as fw
 
 
 def main() -> float:
-    """Fit benign rows, call rows unusual that are less likely than 95 % of held-out benign ones; returns the share found."""
+    """Fit benign rows; rows less likely than 95 % of held-out benign ones are unusual. Returns the share found."""
     data = fw.data.load("breast_cancer")
     benign, malignant = data.x[data.labels == 1], data.x[data.labels == 0]
     benign = benign[torch.randperm(len(benign), generator=torch.Generator().manual_seed(0))]
