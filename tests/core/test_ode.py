@@ -77,6 +77,16 @@ def test_many_entries_are_estimated_the_same_for_every_row_and_every_call():
     assert float(many[0]) == pytest.approx(float(matrix.trace() / 4), abs=0.05)
 
 
+def test_a_longer_path_averages_the_estimate_s_error():
+    """One probe for the whole path would make the same error at every step, however many there are."""
+    dims = EXACT_TRACE + 4
+    u, (matrix, field) = torch.ones(1, dims, dtype=torch.float64), _linear(dims)
+    symmetric = (matrix + matrix.T) / 2
+    spread = float((2 * (symmetric.square().sum() - symmetric.diagonal().square().sum())).sqrt())
+    _, ladj = integrate_with_ladj(field, u, grid(0.0, 1.0, 100, u))
+    assert abs(float(ladj[0] - matrix.trace())) < 0.25 * spread
+
+
 def test_the_ladj_carries_a_gradient_where_one_is_wanted():
     scale = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     u = torch.ones(2, 3, dtype=torch.float64)
