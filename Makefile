@@ -45,6 +45,7 @@ lint: .venv/.stamp  ## ruff, mypy, import layers, and the shape of the tree
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_tree.py
+	$(BIN)/python tools/tables.py --check
 
 reproduce: .venv/.stamp  ## the published numbers: every benchmarks/reproduce*.py
 	@scripts=$$(find benchmarks -name 'reproduce*.py' 2>/dev/null | sort); \

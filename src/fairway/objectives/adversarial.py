@@ -15,8 +15,7 @@ detached in the critic's phase, and the critic's weights are frozen in the gener
 A new adversary is a new line in DIVERGENCES or PENALTIES, or other phases; nothing else changes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,6 +28,7 @@ from fairway.core.objective import Batch, Loss, Objective, Optimisation, Phase
 from fairway.core.random import Rows
 from fairway.networks.joined import joined, width
 from fairway.networks.mlp import MLP
+from fairway.samplers.mcmc import frozen
 
 Critic = Callable[[Tensor, Tensor | None], Tensor]
 Penalty = Callable[[Critic, Tensor, Tensor, Tensor | None, Tensor], Tensor]
@@ -99,19 +99,6 @@ class MLPCritic(nn.Module):
     def forward(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         out: Tensor = self.network(joined(u, context)).squeeze(1)
         return out
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Its parameters take no gradient inside."""
-    moving = [p for p in module.parameters() if p.requires_grad]
-    for parameter in moving:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in moving:
-            parameter.requires_grad_(True)
 
 
 class Adversarial(Objective):

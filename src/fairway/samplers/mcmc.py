@@ -244,7 +244,7 @@ class MCMC(Sampler):
 
 @contextmanager
 def frozen(module: torch.nn.Module) -> Iterator[None]:
-    """Parameters without gradients: a chain then differentiates with respect to its position alone."""
+    """Parameters take no gradient inside: a chain differentiates with respect to its position alone."""
     moving = [p for p in module.parameters() if p.requires_grad]
     try:
         for p in moving:
