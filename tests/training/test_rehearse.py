@@ -4,7 +4,9 @@ import pytest
 import torch
 
 import fairway as fw
+from fairway.training.fit import loop
 from fairway.training.rehearse import on_threads
+from fairway.training.run_folder import read_config
 
 
 @pytest.fixture
@@ -40,10 +42,10 @@ def test_a_run_leaves_the_threads_as_they_were(x):
 
 def test_given_threads_are_used_and_recorded(x, tmp_path):
     seen = []
-    for run in fw.training.fit.loop("real_nvp", x, steps=2, threads=1, out=tmp_path, **SMALL):
+    for run in loop("real_nvp", x, steps=2, threads=1, out=tmp_path, **SMALL):
         seen.append((run.step, torch.get_num_threads()))
     assert seen == [(1, 1), (2, 1)]
-    assert fw.training.run_folder.read_config(tmp_path)["fit"]["threads"] == 1
+    assert read_config(tmp_path)["fit"]["threads"] == 1
 
 
 def test_threads_are_put_back_after_an_error():

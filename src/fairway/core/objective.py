@@ -168,9 +168,9 @@ class Stage:
 
     Args:
         name: for logs and checkpoints.
-        part: what learns (the model, or a network inside it).
+        part: what learns: the model, or a network inside it (an objective then moves that network alone).
         learner: an objective or a solver.
-        data: a map of the training rows, cached once (None: the rows themselves).
+        data: a map of the rows in model units, applied without gradient (None: the rows themselves).
         steps: limit of this stage (None: the fit's).
     """
 

@@ -4,7 +4,8 @@ Batch k takes positions k B, ..., (k + 1) B - 1 of the endless sequence of permu
 data order is one number, k.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,11 +19,16 @@ ORDER, NOISE = 1, 2  # streams of the fit's seed
 
 @dataclass
 class Table:
-    """Training or held-out rows in data units: x (n, *E), context (n, *C), weight (n,)."""
+    """Training or held-out rows in data units: x (n, *E), context (n, *C), weight (n,).
+
+    `map` turns model units into what a stage learns from (codes of an earlier stage, say); where model units do not
+    change from batch to batch it is applied once and kept.
+    """
 
     x: Tensor
     context: Tensor | None = None
     weight: Tensor | None = None
+    map: Callable[[Tensor], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -30,7 +36,7 @@ class Table:
     def rows(self, index: Tensor) -> "Table":
         """The rows at an index."""
         pick = [None if t is None else t[index] for t in (self.context, self.weight)]
-        return Table(self.x[index], *pick)
+        return replace(self, x=self.x[index], context=pick[0], weight=pick[1])
 
 
 class Batches:
@@ -48,7 +54,7 @@ class Batches:
         self.size = min(size, len(table))
         self.drawn = 0
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
-        self._u = None if model.preprocess.random else model._to_model(table.x)[0].detach()
+        self._u = None if model.preprocess.random else self._mapped(model._to_model(table.x)[0].detach())
         self._context = model.context_in_model_units(table.context)
 
     def next(self) -> Batch:
@@ -66,7 +72,8 @@ class Batches:
         index = index.to(self.table.x.device)
         observed = ~torch.isnan(self.table.x[index]) if self.model.event.missing else None
         u = self._model_units(index, noise_seed)
-        u = u if observed is None else torch.where(observed, u, torch.zeros_like(u))
+        if observed is not None and self.table.map is None:
+            u = torch.where(observed, u, torch.zeros_like(u))
         context = None if self._context is None else self._context[index]
         weight = None if self.table.weight is None else self.table.weight[index]
         return Batch(u, context, weight, observed)
@@ -75,7 +82,11 @@ class Batches:
         if self._u is not None:
             return self._u[index]
         noise = Rows(noise_seed, len(index), 0, self.model.dtype, self.model.device)
-        return self.model._to_model(self.table.x[index], noise)[0]
+        return self._mapped(self.model._to_model(self.table.x[index], noise)[0])
+
+    @torch.no_grad()
+    def _mapped(self, u: Tensor) -> Tensor:
+        return u if self.table.map is None else self.table.map(u)
 
     def _index(self) -> Tensor:
         """Positions [k B, (k + 1) B) of the endless order; a batch may cross an epoch's end."""

@@ -6,6 +6,7 @@ run is in the folder.
 """
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,8 @@ def _learn(task: Task, asked: Options, start: checkpoint.Snapshot | None) -> Gen
 
 def _run(task: Task, stage: Stage, asked: Options, index: int, callbacks: list[Callback]) -> Run | Solve:
     """The run of one stage, ready to go."""
-    model, train = task.model, task.train
+    model, train = task.model, replace(task.train, map=stage.data)
+    held_out = None if task.held_out is None else replace(task.held_out, map=stage.data)
     steps, out = stage.steps or asked.steps, asked.folder
     if not isinstance(stage.learner, Objective):
         limit = steps or stage.learner.arguments.get("iterations")
@@ -141,7 +143,8 @@ def _run(task: Task, stage: Stage, asked: Options, index: int, callbacks: list[C
     objective.to(device=model.device, dtype=model.dtype)
     size, budget = asked.batch_size or objective.batch_size, asked.seconds if steps is None else None
     plan = Plan(steps, budget, size, asked.seed, asked.evaluate_every, lr=asked.lr, stage=index, threads=asked.threads)
-    run = Run(model, objective, train, task.held_out, plan, callbacks, out)
+    part = None if stage.part is model else stage.part
+    run = Run(model, objective, train, held_out, plan, callbacks, out, part)
     objective.start(model, run.batches.all(START_ROWS).u)
     return run
 

@@ -48,6 +48,7 @@ class Run:
         plan: how long.
         callbacks: see `callbacks`.
         out: run folder for the journal and the checkpoints.
+        part: what moves as the player "model": the model itself, or a network inside it.
     """
 
     def __init__(
@@ -59,13 +60,14 @@ class Run:
         plan: Plan,
         callbacks: Sequence[Callback] = (),
         out: Path | None = None,
+        part: nn.Module | None = None,
     ) -> None:
         self.model, self.objective, self.plan, self.callbacks, self.out = model, objective, plan, list(callbacks), out
         self.batches = Batches(model, train, plan.batch_size, plan.seed)
         self.monitor = Monitor.of(model, objective, held_out, plan)
         self.phases = list(objective.phases(model))
         self.step_module = Step(model, objective)
-        self.movers = self._movers()
+        self.movers = self._movers(part)
         self.average = Average(model, self._how("model").ema)
         self.history = History(monitor=self.monitor.name if self.monitor else None)
         self.step, self._spent, self._origin, self._lr = 0, 0.0, time.perf_counter(), 0.0
@@ -75,9 +77,11 @@ class Run:
         self._stale, self._saved = 0, 0
         self._good: checkpoint.Snapshot | None = None
 
-    def _movers(self) -> dict[str, Mover]:
+    def _movers(self, part: nn.Module | None) -> dict[str, Mover]:
         """An optimiser for every player that moves."""
-        players = self.objective.players(self.model)
+        players = dict(self.objective.players(self.model))
+        if part is not None:
+            players["model"] = part
         names = dict.fromkeys(phase.player for phase in self.phases)
         return {name: Mover(players[name], self._how(name)) for name in names}
 
