@@ -20,5 +20,5 @@ def need(module: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = module.split(".")[0]
+        package = {"sklearn": "scikit-learn", "PIL": "Pillow"}.get(module.split(".")[0], module.split(".")[0])
         raise ImportError(f"expected the package {package} for {what}, got none; pip install fairway[data]") from error
