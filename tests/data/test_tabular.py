@@ -20,5 +20,5 @@ def test_values_names_and_labels_are_the_peers(ours, peer):
 
 def test_absent_scikit_learn_is_a_clear_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ImportError, match=r"sklearn for the dataset wine.*pip install fairway\[data\]"):
+    with pytest.raises(ImportError, match=r"scikit-learn for the dataset wine.*pip install fairway\[data\]"):
         wine()
