@@ -6,8 +6,6 @@ from scipy.stats import wasserstein_distance
 
 from fairway.core.event import Event
 from fairway.metrics.divergence import (
-    draw_like,
-    relative_to,
     sample_distance,
     sliced_wasserstein,
     wasserstein_on_lines,
@@ -52,20 +50,11 @@ def test_two_orders_on_lines():
     assert wasserstein_on_lines(x, y, 2).item() == pytest.approx((9 + 16) / 2)
 
 
-def test_units_of_a_table_are_its_columns_and_of_images_one():
-    table = noise(0, 1000, 2) * torch.tensor([40.0, 3e-3]) + torch.tensor([1000, -7e-3])
-    assert torch.allclose(relative_to(table), torch.tensor([40.0, 3e-3], dtype=torch.float64), rtol=0.1)
-    images = noise(0, 100, 4, 4) * torch.linspace(0, 2, 16).reshape(4, 4)
-    assert relative_to(images).unique().numel() == 1
-    assert relative_to(torch.ones(5, 2)).tolist() == [1.0, 1.0]
-
-
 def test_model_samples_are_near_their_own_law_and_far_from_another(normal):
     model = normal(Event((3,))).eval()
     rows = torch.randn(400, 3, generator=torch.Generator().manual_seed(1))
     near, far = sample_distance(model, rows, generator=0), sample_distance(model, rows + 3, generator=0)
     assert near < 0.2 and far == pytest.approx(3, rel=0.1)
-    assert draw_like(model, 5, None, 0).shape == (5, 3)
 
 
 def test_what_has_no_distance_is_refused():

@@ -1,14 +1,13 @@
-"""Distances between two sets of rows.
+"""Sliced Wasserstein distance between two sets of rows (Rabin et al. 2011, Bonneel et al. 2015).
 
-Sliced Wasserstein (Rabin et al. 2011, Bonneel et al. 2015), order p, over unit directions theta:
+Order p, over unit directions theta:
 
     SW_p(P, Q)^p = mean over theta of W_p(theta.x ~ P, theta.y ~ Q)^p
     W_p^p        = integral over q in [0, 1] of |F^-1(q) - G^-1(q)|^p      (quantile functions on the line)
 
 Here p = 2, 256 directions fixed by a seed and shared by every comparison, and the integral is exact for sets of any two
 sizes: both quantile functions are steps, constant between the merged multiples of 1/n and 1/m.
-A distance of finite sets is biased upward, so figures compare only at equal sizes. `relative_to` puts columns of any
-scale on one footing: a table's column is counted in its own standard deviations, an image's entries in one for all.
+A distance of finite sets is biased upward, so figures compare only at equal sizes.
 """
 
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from fairway.core.arrays import as_tensor
 from fairway.core.random import generator_for
+from fairway.metrics.divergence.rows import draw_like, relative_to, two_sets
 
 DIRECTIONS = 256
 
@@ -39,10 +39,8 @@ def sliced_wasserstein(x: Any, y: Any, *, order: int = 2, directions: int = DIRE
     """
     if order not in (1, 2):
         raise ValueError(f"expected order 1 or 2, got {order}")
-    a, b = _rows(x, "x"), _rows(y, "y")
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"expected x and y with as many entries per row, got {a.shape[1]} and {b.shape[1]}")
-    theta = _directions(a.shape[1], directions, seed)
+    a, b = two_sets(x, y)
+    theta = directions_of(a.shape[1], directions, seed)
     per_direction = wasserstein_on_lines(a @ theta, b @ theta, order)
     return float(per_direction.mean() ** (1 / order))
 
@@ -59,15 +57,6 @@ def wasserstein_on_lines(x: Tensor, y: Tensor, order: int = 2) -> Tensor:
     return (gap.abs() ** order * width.unsqueeze(1)).sum(0)
 
 
-def relative_to(reference: Any) -> Tensor:
-    """The unit of each entry (*E): a table's columns each their own standard deviation, an image's entries the root
-    mean variance of all; 1 where nothing varies."""
-    rows = as_tensor(reference).double()
-    variance = rows.var(0, correction=0)
-    variance = variance if rows.ndim == 2 else variance.mean().expand_as(variance)
-    return torch.where(variance > 0, variance, 1.0).sqrt()
-
-
 def sample_distance(model: Any, x: Any, context: Any = None, *, generator: int) -> float:
     """Sliced Wasserstein distance of as many model samples as rows x (n, *E), in standard deviations of x.
 
@@ -78,24 +67,7 @@ def sample_distance(model: Any, x: Any, context: Any = None, *, generator: int) 
     return sliced_wasserstein(samples.double() / unit, as_tensor(x).double() / unit)
 
 
-def draw_like(model: Any, n: int, context: Any, generator: int) -> Tensor:
-    """n samples (n, *E) on the CPU: one per context (n, *C), or n without."""
-    if context is None:
-        return model.sample(n, generator=generator).cpu()
-    return model.sample(1, context=as_tensor(context)[:n], generator=generator)[:, 0].cpu()
-
-
-def _rows(x: Any, what: str) -> Tensor:
-    """(n, D) float64 on the CPU."""
-    rows = as_tensor(x, what).detach().double().cpu()
-    if rows.ndim < 2 or not len(rows):
-        raise ValueError(f"expected rows {what} of shape (n, *E) with n of at least 1, got {tuple(rows.shape)}")
-    if not bool(torch.isfinite(rows).all()):
-        raise ValueError(f"expected finite values in {what}, got NaN or an infinity")
-    return rows.flatten(1)
-
-
-def _directions(dims: int, k: int, seed: int) -> Tensor:
+def directions_of(dims: int, k: int, seed: int) -> Tensor:
     """(D, k) unit vectors; on the line there is one direction only."""
     if dims == 1:
         return torch.ones(1, 1, dtype=torch.float64)
