@@ -78,7 +78,7 @@ def ecdf_band(n: int, *, level: float = 0.95) -> tuple[Tensor, Tensor, Tensor]:
     inside = _tails(n) >= gamma * (1 - 1e-9)  # (49, n + 1), an interval of counts at each point
     low = inside.double().argmax(1)
     high = n - inside.flip(1).double().argmax(1)
-    return _grid(), low / n, high / n
+    return _grid(), low.double() / n, high.double() / n
 
 
 def _unit(u: Any) -> Tensor:
