@@ -4,8 +4,8 @@
     dual     max  p'u + q'v       over u_i + v_j <= c_ij
     metric   max  f'(p - q)       over |f_i - f_j| <= c_ij,  f 1-Lipschitz on common points, v = -u
 
-The three are equal; with c a distance the optimum is W1, the value a critic of a Wasserstein GAN strives for. POT solves
-the primal by the network simplex (Bonneel et al. 2011), an exact algorithm: about a second for two sets of 2,000 rows.
+The three are equal; with c a distance the optimum is W1, the value a critic of a Wasserstein GAN strives for. POT
+solves the primal by the network simplex (Bonneel et al. 2011), exactly: about a second for two sets of 2,000 rows.
 No entropy is added: an annealed Sinkhorn iteration may stop an order of magnitude below W1 and does not say so.
 """
 
