@@ -64,7 +64,7 @@ def squared_mmd(x: Any, reference: Any, *, bandwidth: float | None = None, unbia
     if not h > 0:
         raise ValueError(f"expected a bandwidth above 0, got {h}; where half of the reference's rows agree, give one")
     protocol = f"Gaussian kernels, bandwidth {h:.6g}"
-    return kernel_distance(a, b, _gaussians(h), unbiased=unbiased, protocol=protocol)
+    return kernel_distance(a, b, gaussian_kernel(h), unbiased=unbiased, protocol=protocol)
 
 
 def energy_distance(x: Any, y: Any, *, unbiased: bool = True) -> Estimate:
@@ -114,7 +114,7 @@ def median_distance(reference: Any) -> float:
     return float(torch.pdist(rows).median()) if len(rows) > 1 else 0.0
 
 
-def _gaussians(h: float) -> Kernel:
+def gaussian_kernel(h: float) -> Kernel:
     """The mean of five kernels, each the square of the one before: a single exponential per pair."""
 
     def kernel(u: Tensor, v: Tensor) -> Tensor:
