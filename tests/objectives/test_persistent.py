@@ -9,8 +9,8 @@ from fairway.core.objective import Batch, Phase
 from fairway.core.random import Rows, seeded
 from fairway.models.energy.energy import EBM
 from fairway.objectives.persistent import PersistentContrastiveDivergence
+from fairway.samplers.kernel import Info, Kernel, State
 from fairway.samplers.langevin import Langevin
-from fairway.samplers.mcmc import Info, Kernel, State
 
 
 class Still(Kernel):

@@ -1,20 +1,23 @@
 """Langevin's known bias on a Gaussian, none with the Metropolis test, and an honest temperature."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from scipy import stats
 
 from fairway.core.event import Event
 from fairway.core.random import Rows
+from fairway.samplers.driver import Fixed
 from fairway.samplers.langevin import Langevin
-from fairway.samplers.mcmc import Fixed, Target
+from fairway.samplers.target import Target
 
 NORMAL = Target(lambda u: -0.5 * u.square().sum(1))
 
 
 def run(kernel, target, u, steps, warmup=0, seed=0):
     rows = Rows(seed, len(u), dtype=u.dtype)
-    return Fixed(steps, warmup).run(kernel, target, u, rows, Event(tuple(u.shape[1:])))
+    return Fixed(steps, warmup).run(kernel, replace(target, event=Event(tuple(u.shape[1:]))), u, rows)
 
 
 @pytest.mark.parametrize("step", [0.2, 1.0, 2.0])

@@ -1,7 +1,5 @@
 """Chains are rows: independent of the batch, started where they should be, adapted one by one."""
 
-import math
-
 import pytest
 import torch
 from torch import nn
@@ -9,9 +7,9 @@ from torch import nn
 from fairway.core.capability import HasEnergy, HasScore
 from fairway.core.event import Event
 from fairway.core.model import Model
-from fairway.core.random import Rows
+from fairway.samplers.driver import Fixed
 from fairway.samplers.langevin import Langevin
-from fairway.samplers.mcmc import MCMC, Adaptation, Fixed, Target, frozen
+from fairway.samplers.mcmc import MCMC, frozen
 
 
 class Bowl(HasEnergy, Model):
@@ -82,31 +80,8 @@ def test_parameters_stay_out_of_the_chains_graph():
     assert model.scale.grad is None
 
 
-def test_target_derives_its_gradient():
-    target = Target(lambda u: -u.pow(4).sum(1))
-    u = Rows(0, 5, dtype=torch.float64).normal(2)
-    value, grad = target.value_and_grad(u)
-    torch.testing.assert_close(grad, -4 * u**3)
-    assert not value.requires_grad
-
-
-def test_dual_averaging_finds_the_step_of_the_wanted_acceptance():
-    """Acceptance exp(-step / c) with c per chain: the wanted 0.5 is at step = c log 2."""
-    c = torch.tensor([0.1, 1.0, 10.0], dtype=torch.float64)
-    adaptation = Adaptation(torch.full((3,), 0.3, dtype=torch.float64), 0.5)
-    step = adaptation.step
-    for _ in range(400):
-        step = adaptation.update(torch.exp(-step / c))
-    torch.testing.assert_close(adaptation.final(), c * math.log(2), rtol=0.15, atol=0)
-
-
 def test_a_kernel_or_a_name_is_wrapped():
     model = Bowl(Event((1,)))
     torch.testing.assert_close(
         model.sample(3, sampler="langevin", generator=0), model.sample(3, sampler=Langevin(), generator=0)
     )
-
-
-def test_wrong_lengths_are_refused():
-    with pytest.raises(ValueError, match="steps >= 1"):
-        Fixed(0)

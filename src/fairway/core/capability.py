@@ -109,6 +109,19 @@ class HasDecoder(Capability, asks="decode", hooks=("_decode", "latent_event")):
         """(B, *Z) -> (B, *U)."""
 
 
+class HasJoint(Capability, asks="log_joint", hooks=("_log_joint", "latent_event")):
+    """The joint density of an observation and its latent, which is the posterior of the latent up to a constant."""
+
+    @property
+    @abstractmethod
+    def latent_event(self) -> Event:
+        """The event of the latent."""
+
+    @abstractmethod
+    def _log_joint(self, u: Tensor, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B,): log p(u | z) + log p(z), nats, model units."""
+
+
 class HasLatent(HasDecoder, asks="encode", hooks=("_encode",)):
     """A map from an observation to its latent, too."""
 
@@ -205,8 +218,8 @@ class HasGibbs(Capability, asks="gibbs", hooks=("_resample", "blocks")):
 
 
 CAPABILITIES: tuple[type[Capability], ...] = (
-    HasSample, HasScore, HasEnergy, HasLogProb, HasReparameterised, HasBound, HasDecoder, HasLatent, HasVelocity,
-    HasDenoiser, HasFlowMap, HasDiscreteDenoiser, HasMarginal, HasConditional, HasGibbs,
+    HasSample, HasScore, HasEnergy, HasLogProb, HasReparameterised, HasBound, HasDecoder, HasJoint, HasLatent,
+    HasVelocity, HasDenoiser, HasFlowMap, HasDiscreteDenoiser, HasMarginal, HasConditional, HasGibbs,
 )  # fmt: skip
 
 

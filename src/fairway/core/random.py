@@ -99,6 +99,14 @@ class Rows:
         uniform = self._draw(torch.rand, shape, torch.float64)
         return (uniform * high).long().clamp_(max=high - 1)
 
+    def ahead(self, law: str, count: int, *shape: int) -> Tensor:
+        """What `count` calls of `normal` or `uniform` would give one after the other, at once: (count, n, *shape)."""
+        draw = {"normal": torch.randn, "uniform": torch.rand}[law]
+        blocks = [draw(count, BLOCK, *shape, generator=g, dtype=self.dtype) for g in self._block_generators()]
+        skip = self.start % BLOCK
+        whole = torch.cat(blocks, 1) if len(blocks) > 1 else blocks[0]
+        return whole[:, skip : skip + self.n].to(self.device)
+
     def spawn(self, *keys: int) -> "Rows":
         """An unrelated stream for the same rows (a second source of noise, a later step)."""
         return Rows(mix(self.seed, *keys), self.n, self.start, self.dtype, self.device)
@@ -108,10 +116,14 @@ class Rows:
         return generator_for(self.seed, -1, *keys)
 
     def _draw(self, law: Callable[..., Tensor], shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
+        dtype = dtype or self.dtype
+        blocks = [law(BLOCK, *shape, generator=g, dtype=dtype) for g in self._block_generators()]
+        skip = self.start % BLOCK
+        return (torch.cat(blocks) if len(blocks) > 1 else blocks[0])[skip : skip + self.n].to(self.device)
+
+    def _block_generators(self) -> list[torch.Generator]:
+        """The generators of the blocks that these rows lie in, each where its last draw left it."""
         if self._generators is None:
             first, last = self.start // BLOCK, max(self.start + self.n - 1, self.start) // BLOCK
             self._generators = [generator_for(self.seed, block) for block in range(first, last + 1)]
-        dtype = dtype or self.dtype
-        blocks = [law(BLOCK, *shape, generator=g, dtype=dtype) for g in self._generators]
-        skip = self.start % BLOCK
-        return (torch.cat(blocks) if len(blocks) > 1 else blocks[0])[skip : skip + self.n].to(self.device)
+        return self._generators

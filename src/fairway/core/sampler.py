@@ -26,8 +26,12 @@ class Draws:
         samples: (n, *U) in model units ((n, *E) in data units once a model hands them out).
         evaluations: network evaluations per sample, forward passes and gradients each counted once.
         log_weights: (n,) importance weights, where the sampler makes them.
-        log_z: estimate of log Z, where the sampler makes one.
+        log_Z: estimate of the log of the integral of exp(log density), nats, where the sampler makes one.
+        ess: (*U,) effective number of independent draws behind the chains' means, entry by entry.
+        rhat: (*U,) split R-hat, entry by entry: 1 where chains agree.
         acceptance: mean acceptance rate of a Metropolis step.
+        divergences: moves whose energy error was too large to follow the density.
+        n_grad: gradients (or values, where the sampler needs no gradient) in all, warm-up included.
         effective_temperature: of a Langevin kernel; 1 draws from the model itself.
         trace: (steps, n, *U) states, when asked for.
         info: anything else, by name.
@@ -36,8 +40,12 @@ class Draws:
     samples: Tensor
     evaluations: float = 1.0
     log_weights: Tensor | None = None
-    log_z: float | None = None
+    log_Z: float | None = None
+    ess: Tensor | None = None
+    rhat: Tensor | None = None
     acceptance: float | None = None
+    divergences: int | None = None
+    n_grad: int | None = None
     effective_temperature: float | None = None
     trace: Tensor | None = None
     info: dict[str, Any] = field(default_factory=dict)
@@ -50,12 +58,20 @@ class Draws:
         weights = [p.log_weights for p in parts if p.log_weights is not None]
         traces = [p.trace for p in parts if p.trace is not None]
         sizes = [len(p.samples) for p in parts]
+        divergences = [p.divergences for p in parts if p.divergences is not None]
+        gradients = [p.n_grad for p in parts if p.n_grad is not None]
+        ess = [p.ess for p in parts if p.ess is not None]
+        rhat = [p.rhat for p in parts if p.rhat is not None]
         accepted = [p.acceptance * n for p, n in zip(parts, sizes, strict=True) if p.acceptance is not None]
         return cls(
             torch.cat([p.samples for p in parts]),
             evaluations=sum(p.evaluations * n for p, n in zip(parts, sizes, strict=True)) / sum(sizes),
             log_weights=torch.cat(weights) if weights else None,
             acceptance=sum(accepted) / sum(sizes) if accepted else None,
+            ess=torch.stack(ess).sum(0) if ess else None,
+            rhat=torch.stack(rhat).amax(0) if rhat else None,
+            divergences=sum(divergences) if divergences else None,
+            n_grad=sum(gradients) if gradients else None,
             effective_temperature=parts[0].effective_temperature,
             trace=torch.cat(traces, 1) if traces else None,
             info=parts[0].info,

@@ -26,8 +26,11 @@ from fairway.core.numerics import expand_as_rows
 from fairway.core.objective import Batch, Loss, Objective, Optimisation, Phase
 from fairway.core.random import Rows
 from fairway.networks.joined import joined
+from fairway.samplers.driver import Fixed, Run
+from fairway.samplers.kernel import Kernel
 from fairway.samplers.langevin import Langevin
-from fairway.samplers.mcmc import Fixed, Kernel, Run, Target, frozen
+from fairway.samplers.mcmc import frozen
+from fairway.samplers.target import Target
 
 
 class PersistentContrastiveDivergence(Objective):
@@ -96,7 +99,7 @@ class PersistentContrastiveDivergence(Objective):
         given = None if batch.context is None else contexts.reshape(batch.context.shape)
         with frozen(model):
             target = Target.of(model, given)
-            run = self.driver.run(self.kernel, target, u, rows.spawn(2), model.model_event, step=self.step_size)
+            run = self.driver.run(self.kernel, target, u, rows.spawn(2), step=self.step_size)
         self.chains[index], self.contexts[index], self.born[index] = run.state.u, contexts, True
         if self.kernel.wanted_acceptance is not None:
             self.step_size.mul_((self.rate * (run.acceptance.mean() - self.wanted_acceptance)).exp())

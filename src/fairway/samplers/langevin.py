@@ -13,7 +13,6 @@ T = 1. Model units.
 
 import math
 import warnings
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -21,7 +20,8 @@ from torch import Tensor
 from fairway.core.capability import Capability, HasEnergy, HasScore
 from fairway.core.event import Event
 from fairway.core.numerics import event_sum, expand_as_rows
-from fairway.samplers.mcmc import Info, Kernel, Noise, State, Target
+from fairway.samplers.kernel import Info, Kernel, Noise, State, accept, probability, shape_of
+from fairway.samplers.target import Target
 
 
 class Langevin(Kernel):
@@ -45,20 +45,14 @@ class Langevin(Kernel):
         self.noise_ratio = 1.0 if noise is None else noise / math.sqrt(step)
         self.wanted_acceptance = 0.574 if metropolis else None
         self.effective_temperature = self.noise_ratio**2
-        if abs(self.effective_temperature - 1) > 1e-9:
-            warnings.warn(
-                f"Langevin(step={step}, noise={noise}) draws at temperature {self.effective_temperature:.3g}, "
-                "not from the model itself; noise=None is temperature 1",
-                stacklevel=2,
-            )
+        warn_unless_one(self.effective_temperature, f"Langevin(step={step}, noise={noise})")
 
     @property
     def requires(self) -> tuple[type[Capability], ...]:
         return (HasEnergy,) if self.metropolis else (HasScore,)
 
     def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
-        shape = tuple(s or 1 for s in event.shape)
-        return {"move": ("normal", shape), **({"accept": ("uniform", ())} if self.metropolis else {})}
+        return {"move": ("normal", shape_of(event)), **({"accept": ("uniform", ())} if self.metropolis else {})}
 
     def init(self, target: Target, u: Tensor) -> State:
         value, grad = target.value_and_grad(u)
@@ -71,7 +65,9 @@ class Langevin(Kernel):
         proposal = State(u, value, self._clipped(grad), state.step)
         if not self.metropolis:
             return proposal, Info(torch.ones_like(state.step))
-        return _accept(state, proposal, noise["accept"])
+        log_ratio = value - state.value + _log_move(proposal, state) - _log_move(state, proposal)
+        chance = probability(log_ratio)
+        return accept(state, noise["accept"] < chance, u=u, value=value, grad=grad), Info(chance)
 
     def _clipped(self, grad: Tensor) -> Tensor:
         if self.clip is None:
@@ -80,16 +76,13 @@ class Langevin(Kernel):
         return grad * expand_as_rows((self.clip / norm.clamp(min=1e-12)).clamp(max=1.0), grad)
 
 
-def _accept(state: State, proposal: State, uniform: Tensor) -> tuple[State, Info]:
-    """The Metropolis test; a proposal of non-finite density is refused."""
-    log_ratio = proposal.value - state.value + _log_move(proposal, state) - _log_move(state, proposal)
-    probability = torch.nan_to_num(log_ratio, nan=-math.inf).clamp(max=0.0).exp()
-    moved = uniform < probability
-    kept = {
-        name: torch.where(expand_as_rows(moved, getattr(state, name)), getattr(proposal, name), getattr(state, name))
-        for name in ("u", "value", "grad")
-    }
-    return replace(state, **kept), Info(probability)
+def warn_unless_one(temperature: float, kernel: str) -> None:
+    """A kernel whose noise does not fit its gradient draws from p^(1/T): legitimate, but not what most mean."""
+    if abs(temperature - 1) > 1e-9:
+        warnings.warn(
+            f"{kernel} draws at temperature {temperature:.3g}, not from the model itself; noise=None is temperature 1",
+            stacklevel=3,
+        )
 
 
 def _log_move(start: State, end: State) -> Tensor:

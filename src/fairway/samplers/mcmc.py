@@ -1,245 +1,179 @@
-"""Markov chain Monte Carlo in three roles: what is drawn from, how a chain moves, who runs it.
+"""Markov chain Monte Carlo as a sampler: a target, a kernel, a driver.
 
-    Target    u (B, *U) -> log p(u) + const (B,) nats, and its gradient (B, *U)
-    Kernel    init(target, u) -> State;   step(target, state, noise) -> State, Info      pure: the noise is an argument
-    Driver    run(kernel, target, u, rows): draws the noise, calls the kernel, keeps the books
+    Target    u (B, *U) -> log p(u) + const (B,) nats, and its gradient            samplers.target
+    Kernel    init(target, u) -> State;   step(target, state, noise) -> State      samplers.kernel; langevin, hmc, ...
+    Driver    warm-up, steps, temperatures, weights, books                         samplers.driver; annealing, smc, ...
 
-A kernel leaves p invariant: u ~ p implies step(u) ~ p (exactly with a Metropolis test, up to O(step) without). Chains
-are rows: each has its own noise, its own step size and its own acceptance, so a draw does not depend on how the rows
-are batched, and n draws are a prefix of n + m. The state carries value and gradient, so that a step costs one gradient.
-
-Step sizes adapt during a warm-up by dual averaging towards the acceptance that the kernel wants and stay fixed after
-it, so that what follows is an ordinary chain (Hoffman & Gelman 2014, The No-U-Turn Sampler, section 3.2, with the
-learning rate gamma = 0.05, t0 = 10, kappa = 0.75). All quantities are in model units.
+`MCMC(kernel, driver)` draws from any model that has an energy or a score; a kernel given as `sampler=` is wrapped into
+it, n independent chains, one row each. `draw` runs it on a log density of your own, and there a kernel runs a few long
+chains, as a posterior wants. Chains are rows: each has its own noise, so kernels and drivers that do not couple chains
+give draws that do not depend on how rows are batched, and n draws are a prefix of n + m; those that do (`coupled`: HMC
+and NUTS adapt over all chains, SMC and tempering exchange) promise the same draws for the same seed and n.
 """
 
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fairway.core.capability import Capability, HasEnergy, HasScore
-from fairway.core.config import Configurable
-from fairway.core.event import Event
-from fairway.core.random import Rows
-from fairway.core.sampler import Draws, Sampler
-
-Noise = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is drawn from.
-
-    Args:
-        log_prob: u (B, *U) -> (B,), up to a constant.
-        value_and_grad: u -> log_prob (B,) and its gradient (B, *U); derived from `log_prob` when None.
-    """
-
-    log_prob: Callable[[Tensor], Tensor]
-    grad: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
-
-    def value_and_grad(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(u) (B,) and its gradient (B, *U), detached."""
-        if self.grad is not None:
-            return self.grad(u)
-        with torch.enable_grad():
-            point = u.detach().requires_grad_()
-            value = self.log_prob(point)
-            (grad,) = torch.autograd.grad(value.sum(), point)
-        return value.detach(), grad
-
-    @classmethod
-    def of(cls, model: Any, context: Tensor | None = None) -> "Target":
-        """The target of a model: its energy where it has one, else its score alone (the value is then NaN)."""
-        if model.supports(HasEnergy, units="model"):
-            return cls(lambda u: model._log_unnorm(u, context))
-
-        def unknown(u: Tensor) -> Tensor:
-            return u.new_full((len(u),), math.nan)
-
-        return cls(unknown, lambda u: (unknown(u), model._score(u, context).detach()))
-
-
-@dataclass(frozen=True)
-class State:
-    """Chains: u (B, *U), log p(u) (B,), its gradient (B, *U), and the step size of each chain (B,)."""
-
-    u: Tensor
-    value: Tensor
-    grad: Tensor
-    step: Tensor
-
-
-@dataclass(frozen=True)
-class Info:
-    """What a step says of itself: the acceptance probability (B,) of each chain (1 without a test)."""
-
-    acceptance: Tensor
-
-
-class Kernel(Configurable, ABC):
-    """One move of every chain."""
-
-    role: ClassVar[str] = "sampler"
-    evaluations: ClassVar[int] = 1  # gradients per step
-    wanted_acceptance: float | None = None  # None: nothing to adapt
-    effective_temperature: float = 1.0
-
-    @property
-    def requires(self) -> tuple[type[Capability], ...]:
-        """Capabilities of the model that this kernel asks."""
-        return (HasScore,)
-
-    @abstractmethod
-    def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """The noise of one step: name -> (law "normal" | "uniform", shape per chain)."""
-
-    @abstractmethod
-    def init(self, target: Target, u: Tensor) -> State:
-        """The state of chains that stand at u."""
-
-    @abstractmethod
-    def step(self, target: Target, state: State, noise: Noise) -> tuple[State, Info]:
-        """One move."""
-
-    def as_sampler(self) -> "MCMC":
-        """n independent chains under the default driver."""
-        return MCMC(self)
-
-
-@dataclass
-class Run:
-    """A finished run: the state, gradients per chain, mean acceptance per chain (B,), states (steps, B, *U)."""
-
-    state: State
-    evaluations: int
-    acceptance: Tensor
-    trace: Tensor | None = None
-
-
-class Fixed(Configurable):
-    """A fixed number of steps.
-
-    Args:
-        steps: moves whose last state is the draw.
-        warmup: moves before them, in which step sizes adapt (kernels that have nothing to adapt skip it).
-    """
-
-    role: ClassVar[str] = "sampler"
-
-    def __init__(self, steps: int = 300, warmup: int = 200) -> None:
-        if steps < 1 or warmup < 0:
-            raise ValueError(f"expected steps >= 1 and warmup >= 0, got steps={steps}, warmup={warmup}")
-        self.steps, self.warmup = steps, warmup
-
-    def run(
-        self,
-        kernel: Kernel,
-        target: Target,
-        u: Tensor,
-        rows: Rows,
-        event: Event,
-        step: Tensor | None = None,
-        trace: bool = False,
-    ) -> Run:
-        """Run one chain per row of u (B, *U), from step sizes (B,) or a scalar where they are known already."""
-        noises, state = _noises(kernel, event, rows), kernel.init(target, u)
-        if step is not None:
-            state = replace(state, step=step.expand(len(u)))
-        warmup = self.warmup if kernel.wanted_acceptance is not None else 0
-        adaptation = Adaptation(state.step, kernel.wanted_acceptance or 1.0)
-        for _ in range(warmup):
-            state, info = kernel.step(target, state, next(noises))
-            state = replace(state, step=adaptation.update(info.acceptance))
-        state = replace(state, step=adaptation.final())
-        accepted, states = torch.zeros_like(state.value), []
-        for _ in range(self.steps):
-            state, info = kernel.step(target, state, next(noises))
-            accepted = accepted + info.acceptance
-            if trace:
-                states.append(state.u)
-        cost = 1 + kernel.evaluations * (warmup + self.steps)
-        return Run(state, cost, accepted / self.steps, torch.stack(states) if trace else None)
-
-
-class Adaptation:
-    """Dual averaging of log step sizes (B,), one per chain."""
-
-    def __init__(self, step: Tensor, wanted: float) -> None:
-        self.step, self.wanted, self.centre = step, wanted, (10 * step).log()
-        self.error, self.mean, self.count = torch.zeros_like(step), step.log(), 0
-
-    def update(self, acceptance: Tensor) -> Tensor:
-        """The step sizes for the next move, after seeing the acceptance (B,) of this one."""
-        self.count += 1
-        n = self.count
-        self.error = self.error + (self.wanted - acceptance - self.error) / (n + 10)
-        log_step = self.centre - self.error * n**0.5 / 0.05
-        self.mean = self.mean + n**-0.75 * (log_step - self.mean)
-        return log_step.exp()
-
-    def final(self) -> Tensor:
-        """The averaged step sizes (the ones given, when no move was seen)."""
-        return self.mean.exp() if self.count else self.step
-
-
-def _noises(kernel: Kernel, event: Event, rows: Rows) -> Iterator[Noise]:
-    """The noise of one step after the other; each named source is a stream of its own."""
-    sources = [
-        (name, getattr(rows.spawn(i), law), shape) for i, (name, (law, shape)) in enumerate(kernel.noise(event).items())
-    ]
-    while True:
-        yield {name: draw(*shape) for name, draw, shape in sources}
+from fairway.core.capability import Capability
+from fairway.core.random import Rows, Seed, seed_of
+from fairway.core.sampler import Draws, Sampler, as_sampler
+from fairway.samplers.driver import Driver, Fixed, Long, Run
+from fairway.samplers.kernel import Kernel
+from fairway.samplers.target import Target, function_target
 
 
 class MCMC(Sampler):
-    """n independent chains, one per sample; the draw is where they end.
+    """Chains of a kernel under a driver.
 
-    Chains start at `init`, else where the model says (`_chains`, an energy model's persistent chains), else at N(0, I).
+    Chains start at `init`, else where the target says (an energy model's persistent chains), else at N(0, I).
 
     Args:
         kernel: how a chain moves.
-        driver: who runs it.
+        driver: who runs it; None for n chains of 200 + 300 steps.
+
+    >>> from fairway.samplers import HMC, Long, draw
+    >>> draws = draw(lambda u: -0.5 * (u / 3).square().sum(1), 2000, 2, sampler=MCMC(HMC(), Long()), generator=0)
+    >>> bool((draws.rhat < 1.02).all()), round(float(draws.samples.std()))
+    (True, 3)
     """
 
-    def __init__(self, kernel: Kernel, driver: Fixed | None = None) -> None:
+    def __init__(self, kernel: Kernel, driver: Driver | None = None) -> None:
         self.kernel, self.driver = kernel, driver or Fixed()
-        self.requires = kernel.requires  # type: ignore[misc]
+        self.coupled = kernel.coupled or self.driver.coupled  # type: ignore[misc]
+
+    @property
+    def requires(self) -> tuple[type[Capability], ...]:  # type: ignore[override]
+        """What the kernel asks of a model, and the driver."""
+        return tuple(dict.fromkeys((*self.kernel.requires, *self.driver.requires)))
 
     def run(
         self,
         model: Any,
         n: int,
         *,
-        context: Tensor | None,
+        context: Tensor | None = None,
         generator: Rows,
         init: Tensor | None = None,
         trace: bool = False,
     ) -> Draws:
-        """As `Sampler.run`; `trace` keeps the states after warm-up, (steps, n, *U)."""
-        event = model.model_event
-        u = self._start(model, context, generator.spawn(0)) if init is None else init
-        with frozen(model):
-            run = self.driver.run(self.kernel, Target.of(model, context), u, generator.spawn(1), event, trace=trace)
+        """As `Sampler.run`, on a model or a `Target`; `trace` keeps the states after warm-up, (steps, chains, *U).
+
+        Raises:
+            ChainError: a chain that cannot start or go on; names the chain and the step.
+            ValueError: starting points that do not fit.
+        """
+        chains = self.driver.chains(n)
+        given = _one_for_all(context, chains) if chains != n else context
+        target = model if isinstance(model, Target) else Target.of(model, given)
+        rows = generator if chains == n else Rows(generator.seed, chains, 0, generator.dtype, generator.device)
+        u = target.starts(rows.spawn(0)) if init is None else _fitting(init, chains, target)
+        with nullcontext() if isinstance(model, Target) else frozen(model):
+            run = self.driver.run(self.kernel, target, u, rows.spawn(1), trace=trace, n=n)
+        return self._account(run, n, trace)
+
+    def _account(self, run: Run, n: int, trace: bool) -> Draws:
+        chains, samples = len(run.state.u), run.draws
+        rhat, ess = _agreement(run)
         return Draws(
-            run.state.u,
-            float(run.evaluations),
+            samples,
+            run.gradients * chains / len(samples),
+            log_weights=run.log_weights,
+            log_Z=run.log_Z,
+            ess=ess,
+            rhat=rhat,
             acceptance=float(run.acceptance.mean()) if self.kernel.wanted_acceptance is not None else None,
+            divergences=run.divergences,
+            n_grad=round(run.gradients * chains),
             effective_temperature=self.kernel.effective_temperature,
-            trace=run.trace,
+            trace=run.trace if trace else None,
+            info={"step": run.state.step, **run.info},
         )
 
-    def _start(self, model: Any, context: Tensor | None, rows: Rows) -> Tensor:
-        if hasattr(model, "_chains"):
-            chains: Tensor = model._chains(context, rows)
-            return chains
-        return rows.normal(*model.model_event.shape)
+
+def draw(
+    target: Any,
+    n: int = 1000,
+    shape: tuple[int, ...] | int | None = None,
+    *,
+    sampler: Any = "nuts",
+    generator: Seed = None,
+    init: Tensor | None = None,
+    trace: bool = False,
+) -> Draws:
+    """Draws from a log density, a `Target` or a model, in its own units.
+
+    Args:
+        target: a function u (B, *shape) -> log density (B,), nats, up to a constant; or a `Target`; or a model.
+        n: draws; chains x draws of each, where a kernel is given as the sampler (it then runs under `Long`).
+        shape: of one point, where a function is given; an integer d is (d,).
+        sampler: a sampler, a kernel, or the name of one.
+        generator: seed.
+        init: (chains, *shape) starting points.
+        trace: keep the states.
+
+    Raises:
+        ChainError: a chain that cannot start or go on; names the chain and the step.
+        TypeError: a target that is none of these, or a model without what the sampler asks.
+
+    >>> draws = draw(lambda u: -0.5 * u.square().sum(1), 400, 2, sampler="hmc", generator=0)
+    >>> draws.samples.shape, draws.divergences
+    (torch.Size([400, 2]), 0)
+    """
+    target = _as_target(target, shape)
+    chosen = _as_long(sampler)
+    if not isinstance(target, Target):
+        chosen.check(target)
+    rows = Rows(seed_of(generator), n, 0, target.dtype, target.device)
+    return chosen.run(target, n, context=None, generator=rows, init=init, trace=trace)
+
+
+def _as_target(target: Any, shape: tuple[int, ...] | int | None) -> Any:
+    if isinstance(target, Target) or hasattr(target, "model_event"):
+        return target
+    if not isinstance(target, Callable):  # type: ignore[arg-type]
+        raise TypeError(f"expected a log density, a Target or a model, got {type(target).__name__}")
+    if shape is None:
+        raise TypeError("expected shape=... with a log density of your own: the shape of one point, such as 2 or (2,)")
+    return function_target(target, shape)
+
+
+def _as_long(sampler: Any) -> Sampler:
+    """A sampler; a kernel under `Long`."""
+    chosen = as_sampler(sampler)
+    plain = isinstance(sampler, str | Kernel) and isinstance(chosen, MCMC)
+    return MCMC(chosen.kernel, Long()) if plain and isinstance(chosen.driver, Fixed) else chosen
+
+
+def _one_for_all(context: Tensor | None, chains: int) -> Tensor | None:
+    """The context of a few long chains: all draws must be given the same."""
+    if context is not None and not bool((context == context[:1]).all()):
+        raise ValueError("expected one context for all draws of long chains, got several: sample each on its own")
+    return None if context is None else context[:chains]
+
+
+def _fitting(init: Tensor, chains: int, target: Target) -> Tensor:
+    init = torch.as_tensor(init)
+    if len(init) not in (chains, 1) or init.ndim < 1:
+        raise ValueError(f"expected init with a starting point for each of {chains} chains, got {tuple(init.shape)}")
+    start = init.to(target.device)
+    start = start.to(target.dtype) if start.is_floating_point() else start
+    return start.expand(chains, *start.shape[1:])
+
+
+def _agreement(run: Run) -> tuple[Tensor | None, Tensor | None]:
+    """Split R-hat (*U,) and the effective number of the draws (*U,): by ranks where the draws are the chains' states,
+    else by running statistics, where each draw is the end of a chain of its own."""
+    if run.trace is not None and run.samples is not None and len(run.trace) >= 4:
+        from fairway.samplers.diagnostics import ess_bulk, rhat
+
+        return rhat(run.trace), ess_bulk(run.trace)
+    if run.statistics is None:
+        return None, None
+    return run.statistics.split_rhat, run.statistics.ess_batch_means.clamp(max=len(run.draws))
 
 
 @contextmanager

@@ -1,13 +1,20 @@
-"""Samplers and kernels by name (a kernel is wrapped into a sampler where one is expected)."""
+"""Samplers, kernels and drivers by name (a kernel is wrapped into a sampler where one is expected)."""
 
 from fairway.core.registry import Registry
 
 SAMPLERS = {
     "direct": "fairway.core.sampler:Direct",
     "mcmc": "fairway.samplers.mcmc:MCMC",
-    "fixed": "fairway.samplers.mcmc:Fixed",
-    "langevin": "fairway.samplers.langevin:Langevin",
     "probability_flow": "fairway.samplers.ode:ProbabilityFlow",
+    # kernels
+    "langevin": "fairway.samplers.langevin:Langevin",
+    "underdamped": "fairway.samplers.underdamped:Underdamped",
+    "random_walk": "fairway.samplers.metropolis:RandomWalk",
+    "hmc": "fairway.samplers.hmc:HMC",
+    "nuts": "fairway.samplers.nuts:NUTS",
+    # drivers
+    "fixed": "fairway.samplers.driver:Fixed",
+    "long": "fairway.samplers.driver:Long",
 }
 
 samplers = Registry("sampler", SAMPLERS)

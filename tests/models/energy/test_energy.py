@@ -7,8 +7,9 @@ from fairway.core.event import Event
 from fairway.core.objective import Batch, Phase
 from fairway.core.random import Rows, mix, seeded
 from fairway.models.energy.energy import EBM
+from fairway.samplers.driver import Fixed
 from fairway.samplers.langevin import Langevin
-from fairway.samplers.mcmc import MCMC, Fixed
+from fairway.samplers.mcmc import MCMC
 
 
 def trained(x, steps=400, context_event=None, context=None):

@@ -140,6 +140,22 @@ def test_bound_is_below_the_importance_sampled_log_probability():
     torch.testing.assert_close(estimate, log_prob_by_quadrature(model, u), atol=0.05, rtol=0)
 
 
+def test_the_importance_weights_average_to_the_probability_and_their_logs_to_the_bound():
+    model, k = build(Event((6,), "binary")), 4000
+    u = (Rows(0, 20).uniform(6) < 0.5).long()
+    log_w = torch.stack([model._log_weight(u, None, Rows(seed, 20, dtype=torch.float64)) for seed in range(k)])
+    torch.testing.assert_close(log_w.logsumexp(0) - math.log(k), log_prob_by_quadrature(model, u), atol=0.05, rtol=0)
+    mean, error = bound(model, u, 400)
+    assert ((log_w.mean(0) - mean).abs() < 4 * error + 0.05).all()
+
+
+def test_at_the_exact_posterior_every_weight_is_the_density():
+    model, law = linear_gaussian(exact=True)
+    u = law.sample((50,))
+    log_w = model._log_weight(u, None, Rows(3, 50, dtype=torch.float64))
+    torch.testing.assert_close(log_w, law.log_prob(u), atol=1e-6, rtol=0)
+
+
 def test_samples_are_draws_from_the_likelihood_not_its_mean():
     model, law = linear_gaussian(exact=True)
     u = model._sample(40_000, None, Rows(0, 40_000, dtype=torch.float64))

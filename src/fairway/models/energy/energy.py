@@ -28,8 +28,9 @@ from fairway.core.sampler import Sampler
 from fairway.networks.joined import joined, width
 from fairway.networks.mlp import MLP
 from fairway.objectives.persistent import PersistentContrastiveDivergence
+from fairway.samplers.driver import Fixed
 from fairway.samplers.langevin import Langevin
-from fairway.samplers.mcmc import MCMC, Fixed
+from fairway.samplers.mcmc import MCMC
 
 TINY = {"hidden": (16, 16), "chain_steps": 20}
 

@@ -17,9 +17,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fairway.core.capability import HasBound, HasLatent, HasSample
+from fairway.core.capability import HasBound, HasJoint, HasLatent, HasSample
 from fairway.core.event import Event
 from fairway.core.model import Case, Model
+from fairway.core.numerics import standard_normal_log_prob
 from fairway.core.objective import Objective
 from fairway.core.preprocessing import Preprocessing, countable
 from fairway.core.random import Rows
@@ -33,7 +34,7 @@ def kl_to_standard_normal(mean: Tensor, log_std: Tensor) -> Tensor:
     return 0.5 * (mean.square() + torch.expm1(2 * log_std) - 2 * log_std).sum(1)
 
 
-class VAE(HasBound, HasLatent, HasSample, Model):
+class VAE(HasBound, HasJoint, HasLatent, HasSample, Model):
     """A decoder with a learned likelihood, an encoder with a diagonal Gaussian posterior, both MLPs.
 
     Args:
@@ -105,6 +106,17 @@ class VAE(HasBound, HasLatent, HasSample, Model):
             "reconstruction": -self._likelihood.log_prob(params, u),
             "kl": kl_to_standard_normal(mean, log_std),
         }
+
+    def _log_joint(self, u: Tensor, z: Tensor, context: Tensor | None = None) -> Tensor:
+        params = self.decoder(joined(z, context))
+        return self._likelihood.log_prob(params, u) + standard_normal_log_prob(z)
+
+    def _log_weight(self, u: Tensor, context: Tensor | None, rows: Rows) -> Tensor:
+        """(B,): log of w = p(u, z) / q(z | u) at one draw z ~ q(z | u); the mean of w is p(u)."""
+        mean, log_std = self.posterior(u, context)
+        noise = rows.normal(self.latent)
+        z = mean + log_std.exp() * noise
+        return self._log_joint(u, z, context) - (standard_normal_log_prob(noise) - log_std.sum(1))
 
     def _encode(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         return self.posterior(u, context)[0]
