@@ -10,6 +10,7 @@ from fairway.core.sampler import Draws, Sampler
 from fairway.metrics.expectation import expectation, expectations, mean, moment, variance
 from fairway.models.autoregressive.made import MADE
 from fairway.models.classical.gaussian import Gaussian
+from fairway.samplers import MCMC, Langevin, Long
 
 
 class Wide(Sampler):
@@ -53,6 +54,12 @@ def test_the_standard_error_is_the_spread_of_the_error(line, sampler):
     assert abs(float(z.mean())) < 0.35 and float(z.std()) == pytest.approx(1, abs=0.2)
 
 
+def test_chains_are_believed_as_far_as_they_say(line):
+    found = expectation(line, square, n=512, sampler=MCMC(Langevin(metropolis=True), Long()), generator=0)
+    assert abs(found.value - 1) < 4 * found.standard_error
+    assert 20 < found.info["ess"] < 512 and found.info["rhat"] < 1.3 and found.info["sampler"] == "MCMC"
+
+
 def test_weights_change_the_law_that_is_averaged_over(line):
     plain = expectation(line, square, n=20_000, generator=0)
     weighted = expectation(line, square, n=20_000, sampler=Wide(), generator=0)
@@ -74,6 +81,7 @@ def test_mean_variance_and_moments_of_a_fitted_gaussian():
     for name, (found, expected) in exact.items():
         z = (found.value - torch.tensor(expected).double()) / found.standard_error
         assert z.abs().max() < 4, name
+    assert [found.unit for found, _ in exact.values()] == ["data units", "data units^2", "data units^2"]
     assert float(mean(model, generator=0).standard_error[0]) == pytest.approx(2 / 100, rel=0.05)
 
 

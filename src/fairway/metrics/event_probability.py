@@ -60,7 +60,7 @@ def event_probability(
         raise ValueError(f"expected event to return ({len(draws.x)},) booleans, got {inside.dtype} {inside.shape}")
     values = values_of(lambda _: inside, draws.x)
     p, error, hits = float(draws.mean(values)), float(draws.error(values)), int(values.sum())
-    known: dict[str, Any] = {"method": "estimate", "n": (len(values),), "info": {"hits": hits, "ess": draws.ess}}
+    known: dict[str, Any] = {"method": "estimate", "n": (len(values),), "info": {"hits": hits, **draws.info}}
     if hits in (0, len(values)):
         return _one_sided(hits == 0, draws.ess, known)
     return Estimate(p, error, interval=exact_interval(p, p * (1 - p) / error**2), **known)

@@ -12,7 +12,7 @@ Shapes: x (n, *E) data units, h(x) (n, *K), in whatever unit h has; sums in floa
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,14 +33,14 @@ class WeightedDraws:
         x: (n, *E) data units. weights: (n,) float64, of sum 1.
         ess: number of independent draws that they are worth.
         inflation: variance of a mean over that of as many independent draws.
-        source: name of the sampler.
+        info: what travels with every number: `ess`, `sampler`, and R-hat where there are chains.
     """
 
     x: Tensor
     weights: Tensor
     ess: float
     inflation: float
-    source: str
+    info: dict[str, Any]
 
     def mean(self, values: Tensor) -> Tensor:
         """(n, *K) -> (*K)."""
@@ -58,19 +58,19 @@ class Estimates:
 
     Args:
         value: (*K) float64. standard_error: (*K).
-        n: draws behind each. ess: independent draws that they are worth. source: name of the sampler.
+        n: draws behind each. unit: of value and error.
+        info: `ess`, the independent draws that they are worth, `sampler`, and R-hat where there are chains.
     """
 
     value: Tensor
     standard_error: Tensor
     n: int
-    ess: float
-    source: str = ""
+    info: dict[str, Any]
+    unit: str = "units of h"
 
     def __getitem__(self, index: Any) -> Estimate:
         value, error = float(self.value[index]), float(self.standard_error[index])
-        info = {"ess": self.ess, "sampler": self.source}
-        return Estimate(value, error, method="estimate", unit="data units", n=(self.n,), info=info)
+        return Estimate(value, error, method="estimate", unit=self.unit, n=(self.n,), info=self.info)
 
 
 def expectation(
@@ -137,7 +137,8 @@ def moment(model: Any, order: int, **options: Any) -> Estimates:
     """
     if order < 1:
         raise ValueError(f"expected an order of at least 1, got {order}")
-    return expectations(model, lambda x: x.double() ** order, **options)
+    found = expectations(model, lambda x: x.double() ** order, **options)
+    return replace(found, unit="data units" if order == 1 else f"data units^{order}")
 
 
 def variance(
@@ -151,7 +152,9 @@ def variance(
     rows = draws.x.double()
     found = _estimates(draws, (rows - draws.mean(rows)).square())
     unbiased = 1 / (1 - 1 / draws.ess) if draws.ess > 1 else float("nan")
-    return Estimates(found.value * unbiased, found.standard_error * unbiased, found.n, found.ess, found.source)
+    return replace(
+        found, value=found.value * unbiased, standard_error=found.standard_error * unbiased, unit="data units^2"
+    )
 
 
 @torch.no_grad()
@@ -167,13 +170,13 @@ def weighted_draws(model: Any, n: int, context: Any, sampler: Any, generator: Se
         raise ValueError("expected one context (*C) or none, got a batch; ask for one expectation per context")
     rows = len(x)  # a sampler that resamples may keep another number than n
     weights = _normalised(draws.log_weights, rows)
-    ess = 1 / float(weights.square().sum())
-    said = getattr(draws, "ess", None)
-    inflation = 1.0
-    if said is not None:
-        inflation = max(1.0, rows / float(torch.as_tensor(said).min()))
-    source = (model.default_sampler() if sampler is None else sampler).__class__.__name__
-    return WeightedDraws(x, weights.to(x.device), ess / inflation, inflation, source)
+    inflation = 1.0 if draws.ess is None else max(1.0, rows / float(torch.as_tensor(draws.ess).min()))
+    ess = (rows if draws.log_weights is None else 1 / float(weights.square().sum())) / inflation
+    name = sampler if isinstance(sampler, str) else type(sampler or model.default_sampler()).__name__
+    info = {"ess": ess, "sampler": name}
+    if draws.rhat is not None:
+        info["rhat"] = float(torch.as_tensor(draws.rhat).max())
+    return WeightedDraws(x, weights.to(x.device), ess, inflation, info)
 
 
 @torch.no_grad()
@@ -203,4 +206,4 @@ def _normalised(log_weights: Tensor | None, n: int) -> Tensor:
 
 
 def _estimates(draws: WeightedDraws, values: Tensor) -> Estimates:
-    return Estimates(draws.mean(values), draws.error(values), len(values), draws.ess, draws.source)
+    return Estimates(draws.mean(values), draws.error(values), len(values), draws.info)
