@@ -8,6 +8,8 @@ from torch import nn
 
 from fairway.metrics.two_sample.classifier import classifier_test
 
+JS = 0.2013  # nats, of two unit Gaussians sqrt 2 apart, by quadrature
+
 
 def test_p_values_are_uniform_under_one_law(null_p_values, looks_uniform, monkeypatch):
     monkeypatch.setattr("fairway.metrics.two_sample.classifier.STEPS", 5)  # validity does not rest on a good fit
@@ -25,7 +27,9 @@ def test_its_accuracy_is_the_best_possible_on_two_gaussians():
     found = classifier_test(x, y + torch.tensor([1.0, 1.0]))
     best = 0.5 * (1 + math.erf(0.5))  # Phi(|shift| / 2), |shift| = sqrt 2
     assert found.statistic.value == pytest.approx(best, abs=4 * found.statistic.standard_error)
-    assert 0.15 < found.info["jensen_shannon"] < 0.21  # the divergence of this pair is 0.2 nats
+    bound = found.info["jensen_shannon"]
+    assert (bound.relation, bound.unit) == ("lower", "nats")
+    assert JS - 0.04 < bound.value < JS + 3 * bound.standard_error and bound.standard_error < 0.02
     assert found.statistic.standard_error == pytest.approx(math.sqrt(best * (1 - best) / 2000), rel=0.05)
 
 

@@ -14,12 +14,14 @@ network does not learn from half of the rows.
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairway.core.numerics import LOG_2
 from fairway.core.random import Seed, generator_for, mix, seed_of, seeded
 from fairway.metrics.divergence.rows import two_sets
 from fairway.metrics.estimate import Estimate
@@ -61,10 +63,12 @@ def classifier_test(
     pool = torch.cat([of_x, of_y])
     sums = rearrangements(n, m, permutations, mix(seed, 3)) @ pool
     gaps = sums / n - (pool.sum() - sums) / m
-    log_loss = 0.5 * float(F.softplus(-of_x).mean() + F.softplus(of_y).mean())
-    info = {"log_loss": log_loss, "jensen_shannon": math.log(2) - log_loss, "logit_gap": float(gaps[0])}
     p = permutation_p_value(gaps[0], gaps[1:])
-    return HypothesisTest(_accuracy(of_x, of_y), p, "x and y have one law", info)
+    right = [(side > 0).double() + 0.5 * (side == 0).double() for side in (of_x, -of_y)]  # a logit of 0 counts half
+    log_loss = _balanced(F.softplus(-of_x), F.softplus(of_y), "nats")
+    shannon = replace(log_loss, value=LOG_2 - log_loss.value, relation="lower")
+    info = {"log_loss": log_loss, "jensen_shannon": shannon}
+    return HypothesisTest(_balanced(*right), p, "x and y have one law", info)
 
 
 def _halves(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
@@ -92,9 +96,9 @@ def _train(network: nn.Module, x: Tensor, y: Tensor, seed: int) -> nn.Module:
     return network.eval()
 
 
-def _accuracy(of_x: Tensor, of_y: Tensor) -> Estimate:
-    """Mean of the two sets' shares on their own side of 0 (a logit of 0 counts half)."""
-    right = [(side > 0).double() + 0.5 * (side == 0).double() for side in (of_x, -of_y)]
-    error = 0.5 * math.sqrt(sum(float(r.var(correction=0)) / len(r) for r in right))
-    value = 0.5 * float(right[0].mean() + right[1].mean())
-    return Estimate(value, error, method="estimate", n=(len(of_x), len(of_y)), protocol="held-out half, MLP 2 x 64")
+def _balanced(of_x: Tensor, of_y: Tensor, unit: str = "1") -> Estimate:
+    """The mean of the two sets' means, with its standard error."""
+    value = 0.5 * float(of_x.mean() + of_y.mean())
+    error = 0.5 * math.sqrt(sum(float(v.var(correction=0)) / len(v) for v in (of_x, of_y)))
+    sizes = (len(of_x), len(of_y))
+    return Estimate(value, error, method="estimate", unit=unit, n=sizes, protocol="learned on half, held-out half")
