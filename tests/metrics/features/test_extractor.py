@@ -33,8 +33,10 @@ def test_a_digest_tells_weights_apart():
 
 
 def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"of shape \(n, \*E\), got \(3,\)"):
+        features_of(raw, torch.ones(3))
     with pytest.raises(ValueError, match="at least 2"):
-        features_of(raw, torch.ones(1, 3))
+        both(torch.ones(1, 3), torch.ones(4, 3), raw)
     with pytest.raises(ValueError, match="row 2"):
         features_of(raw, torch.tensor([[0.0], [1.0], [float("nan")]]))
     with pytest.raises(ValueError, match=r"expected features \(n, F\)"):

@@ -54,6 +54,11 @@ def _flat(x: Tensor) -> Tensor:
 raw = Named("raw", _flat)
 
 
+def known(extractor: Extractor) -> Extractor:
+    """For features (n, F) that were extracted before: returns them as they are, under the extractor's name."""
+    return Named(extractor.name, _flat)
+
+
 class ModuleFeatures:
     """Your own network as an extractor: evaluated in eval mode, on its own device, without gradients.
 
@@ -98,11 +103,11 @@ def features_of(extractor: Extractor, x: Any, what: str = "samples") -> Tensor:
     """Features (n, F) of rows (n, *E), float64 on the CPU.
 
     Raises:
-        ValueError: fewer than two rows, features of another shape, or values that are not finite.
+        ValueError: no rows, features of another shape, or values that are not finite.
     """
     rows = as_tensor(getattr(x, "x", x), what).detach()
-    if rows.ndim < 2 or len(rows) < 2:
-        raise ValueError(f"expected {what} of shape (n, *E) with n of at least 2, got {tuple(rows.shape)}")
+    if rows.ndim < 2:
+        raise ValueError(f"expected {what} of shape (n, *E), got {tuple(rows.shape)}")
     parts = [extractor(part).detach().double().cpu() for part in rows.split(BATCH)]
     if any(part.ndim != 2 for part in parts) or sum(map(len, parts)) != len(rows):
         raise ValueError(f"expected features (n, F) from {extractor.name!r}, got {tuple(parts[0].shape)} for a batch")
@@ -117,9 +122,11 @@ def both(samples: Any, data: Any, extractor: Extractor) -> tuple[Tensor, Tensor]
     """Features of samples (n, F) and of data (m, F).
 
     Raises:
-        ValueError: as `features_of`, or two numbers of features.
+        ValueError: as `features_of`; fewer than two rows; two numbers of features.
     """
     a, b = features_of(extractor, samples, "samples"), features_of(extractor, data, "data")
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"expected at least 2 samples and 2 data rows, got {len(a)} and {len(b)}")
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"expected samples and data with as many features, got {a.shape[1]} and {b.shape[1]}")
     return a, b

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fairway.core.random import generator_for
 from fairway.metrics.estimate import Estimate
-from fairway.metrics.features.extractor import Extractor, Named, both, features_of, raw
+from fairway.metrics.features.extractor import Extractor, both, features_of, known, raw
 from fairway.metrics.features.frechet import frechet
 from fairway.metrics.features.kernel import kernel_distance
 from fairway.metrics.features.neighbours import density_coverage, precision_recall
@@ -51,8 +51,7 @@ def feature_metrics(
     (True, 'coverage')
     """
     a, b = both(samples, data, extractor)
-    known = Named(extractor.name, _as_they_are)
-    found = _numbers(a, b, known, split)
+    found = _numbers(a, b, known(extractor), split)
     asked = getattr(extractor, "probabilities", None)
     p = None if asked is None else (_rows(asked, samples), _rows(asked, data))
     if p is not None:
@@ -64,34 +63,32 @@ def feature_metrics(
         raise ValueError(f"expected at least {len(a)} fresh rows and 2 deals, got {len(more)} and {deals}")
     pool = torch.cat([b, more])
     classes = None if p is None or asked is None else torch.cat([p[1], _rows(asked, fresh)])
-    floors = [_deal(pool, classes, len(a), len(b), known, generator_for(seed, deal)) for deal in range(deals)]
+    floors = [
+        _deal(pool, classes, len(a), len(b), known(extractor), generator_for(seed, deal)) for deal in range(deals)
+    ]
     return {name: _beside(value, [floor[name].value for floor in floors]) for name, value in found.items()}
-
-
-def _as_they_are(x: Tensor) -> Tensor:
-    return x
 
 
 def _rows(asked: Any, x: Any) -> Tensor:
     return asked(getattr(x, "x", x))
 
 
-def _numbers(a: Tensor, b: Tensor, known: Extractor, split: str) -> dict[str, Estimate]:
+def _numbers(a: Tensor, b: Tensor, extractor: Extractor, split: str) -> dict[str, Estimate]:
     """Everything that is computed from features alone."""
     return {
-        "frechet": frechet(a, b, known, split=split),
-        "kernel_distance": kernel_distance(a, b, known, split=split),
-        **precision_recall(a, b, known, split=split),
-        **density_coverage(a, b, known, split=split),
+        "frechet": frechet(a, b, extractor, split=split),
+        "kernel_distance": kernel_distance(a, b, extractor, split=split),
+        **precision_recall(a, b, extractor, split=split),
+        **density_coverage(a, b, extractor, split=split),
     }
 
 
 def _deal(
-    pool: Tensor, classes: Tensor | None, n: int, m: int, known: Extractor, generator: torch.Generator
+    pool: Tensor, classes: Tensor | None, n: int, m: int, extractor: Extractor, generator: torch.Generator
 ) -> dict[str, Estimate]:
     """The numbers between n and m rows drawn from one pool without replacement."""
     order = torch.randperm(len(pool), generator=generator)
-    found = _numbers(pool[order[:n]], pool[order[n : n + m]], known, "")
+    found = _numbers(pool[order[:n]], pool[order[n : n + m]], extractor, "")
     if classes is not None:
         found["score"] = inception_score(classes[order[:n]])
     return found
