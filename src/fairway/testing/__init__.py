@@ -1,5 +1,6 @@
-"""The contract that every model passes, shipped to whoever writes one: `check_model(MyModel)`."""
+"""The contracts, shipped to whoever writes a model or a kernel: `check_model(MyModel)`, `check_kernel(MyKernel())`."""
 
 from fairway.testing.contract import Check, ContractError, applicable, check_model, contract
+from fairway.testing.stationarity import Known, check_kernel, stationarity
 
-__all__ = ["Check", "ContractError", "applicable", "check_model", "contract"]
+__all__ = ["Check", "ContractError", "Known", "applicable", "check_kernel", "check_model", "contract", "stationarity"]

@@ -89,31 +89,49 @@ def functionals(u: Tensor, log_prob: Callable[[Tensor], Tensor]) -> dict[str, Te
     return {"first": x, "second": y, "product": x * y, "radius": u.norm(dim=1), "log_prob": log_prob(u)}
 
 
+Start = Callable[[State, Rows], State]
+
+
 def stationarity(
     kernel: Kernel,
     known: Known,
     *,
-    start: Callable[[State, Rows], State] | None = None,
+    start: Start | None = None,
     chains: int = CHAINS,
     steps: int = STEPS,
     seed: int = 0,
 ) -> dict[str, float]:
-    """p-values that ten steps from exact draws leave the law where it was, one per functional.
+    """p-values that a few steps from exact draws leave the law where it was, one per functional.
 
     Args:
         kernel: at its own step size; nothing adapts.
-        start: what else the state of a chain holds (a momentum), given its position; None for what `init` makes.
+        known: the target.
+        start: what else the state of a chain holds (a momentum, units, a length), given where it stands and noise of
+            its own; None for what `init` makes.
+        chains, steps: how many chains move how far.
+        seed: of the draws and of the kernel's noise.
+
+    Raises:
+        ChainError: a chain that left the numbers; names the chain and the step.
     """
     rows = Rows(seed, chains, dtype=torch.float64)
-    state = kernel.init(known.target, known.sample(rows.spawn(0)))
+    state = kernel.init(known.target, kernel.lay_out(known.sample(rows.spawn(0))))
     state = state if start is None else start(state, rows.spawn(1))
     state, _ = advance(kernel, known.target, state, rows.spawn(2), steps)
     fresh = functionals(known.sample(rows.spawn(3)), known.target.value)
     return {name: smirnov_p(ends, fresh[name]) for name, ends in functionals(state.u, known.target.value).items()}
 
 
-def check_kernel(kernel: Kernel, targets: tuple[Known, ...] = KNOWN, **options: int) -> None:
-    """Alarm where a kernel moves a law that it should leave invariant.
+def check_kernel(
+    kernel: Kernel,
+    targets: tuple[Known, ...] = KNOWN,
+    *,
+    start: Start | None = None,
+    chains: int = CHAINS,
+    steps: int = STEPS,
+    seed: int = 0,
+) -> None:
+    """Alarm where a kernel moves a law that it should leave invariant; arguments as in `stationarity`.
 
     Raises:
         AssertionError: names the target, the functional and the p-value.
@@ -122,6 +140,6 @@ def check_kernel(kernel: Kernel, targets: tuple[Known, ...] = KNOWN, **options: 
     >>> check_kernel(Langevin(0.3, metropolis=True), chains=5000)
     """
     for known in targets:
-        for name, p in stationarity(kernel, known, **options).items():  # type: ignore[arg-type]
+        for name, p in stationarity(kernel, known, start=start, chains=chains, steps=steps, seed=seed).items():
             if p < ALARM:
                 raise AssertionError(f"{type(kernel).__name__} moves {known.name}: the {name} changes, p = {p:.2g}")
