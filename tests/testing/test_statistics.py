@@ -52,7 +52,7 @@ def test_smirnov_sees_a_spread_and_few_draws():
     generator = torch.Generator().manual_seed(2)
     x, y = torch.randn(4000, generator=generator), 1.3 * torch.randn(4000, generator=generator)
     assert smirnov_p(x, y) < 1e-6
-    assert smirnov_p(x[:5], y[:5]) > 0.05 and smirnov_p(x[:5], x[:5]) == 1.0
+    assert smirnov_p(x[:5], y[:5]) > 0.05 and smirnov_p(x[:5], x[:5]) > 0.99
 
 
 def test_smirnovs_p_values_are_uniform_where_the_hypothesis_holds():
