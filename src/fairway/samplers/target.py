@@ -236,10 +236,10 @@ def _apart(ask: Callable[[Tensor], tuple[Tensor, ...]], u: Tensor) -> tuple[Tens
 
 
 def _blend(beta: float | Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """(1 - beta) start + beta end, where beta = 0 is `start` even if `end` is infinite."""
+    """(1 - beta) start + beta end: exactly `start` at beta = 0, even if `end` is infinite, and exactly `end` at 1."""
     if not isinstance(beta, Tensor):
-        return start if beta == 0 else start + beta * (end - start)
-    return torch.where(beta == 0, start, start + beta * (end - start))
+        return start if beta == 0 else end if beta == 1 else start + beta * (end - start)
+    return torch.where(beta == 0, start, torch.where(beta == 1, end, start + beta * (end - start)))
 
 
 def function_target(log_prob: Function, shape: tuple[int, ...] | int, **known: Any) -> Target:
