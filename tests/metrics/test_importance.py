@@ -73,10 +73,10 @@ def test_one_draw_is_the_evidence_lower_bound(u):
 
 def test_the_error_is_the_spread_over_seeds_and_the_ess_says_what_draws_are_worth(u):
     model = build(slope=0.3, scale=0.9)
-    found = [importance_bound(model, u[:20], draws=50, generator=seed) for seed in range(150)]
+    found = [importance_bound(model, u[:20], draws=50, generator=seed) for seed in range(80)]
     spread = torch.stack([f.value for f in found]).std(0)
     said = torch.stack([f.mc_error for f in found]).mean(0)
-    torch.testing.assert_close(said, spread, rtol=0.25, atol=0.002)
+    torch.testing.assert_close(said, spread, rtol=0.35, atol=0.002)
     assert 10 < float(found[0].terms["ess"].mean()) < 48
 
 

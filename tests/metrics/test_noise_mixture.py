@@ -51,7 +51,7 @@ def verdicts(found):
 
 
 def test_the_table_by_dimension():
-    low, high = dilution_table((2, 64), n=400)
+    low, high = dilution_table((2, 64), n=300)
     assert low.gap.value < 1.5 and high.gap.value == pytest.approx(math.log(100), abs=1e-3)
     assert high.bits_per_dim == pytest.approx(0.1038, abs=1e-4)
     verdicts(high)
