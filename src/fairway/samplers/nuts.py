@@ -123,7 +123,7 @@ class Tree:
     def double(self, target: Target, going: Tensor, size: int, uniforms: Noise) -> Tensor:
         """Double the trajectories of the chains `going`; returns those that go on."""
         forward = uniforms["direction"] < 0.5
-        half = Half.grow(target, self, going, size, forward, uniforms["leaf"])
+        half = Half.grow(target.chains(going), self, going, size, forward, uniforms["leaf"])
         self.accepted[going] += half.accepted
         self.leaves[going] += half.leaves
         self.divergent[going] |= half.divergent

@@ -4,6 +4,7 @@
     Target.of(model)      any model with an energy or a score, in model units; by blocks, any discrete model
     Target.posterior      z -> log p(u, z): what an observation u says of the latent z, up to log p(u)
     Target.at_level       the noisy data of a diffusion model, p_t, by its score
+    target.chains(index)  what some of the chains draw from, where each has a target of its own
     Tempered(target, q)   log p_beta = log q + beta f,  f = l - log q:   beta = 0 is q, beta = 1 is the target, exactly
 
 l is the target's log density and q a normalised one, so the constant of p_1 is that of l: log Z = log of the integral
@@ -36,6 +37,8 @@ class Target:
         score: u -> gradient (B, *U); None for autograd of `log_prob`.
         event: what u is (its shape and kind), needed by whoever makes starting points and noise.
         start: rows -> starting points (B, *U); None for N(0, I), or for uniform levels where u is discrete.
+        part: index (K,) -> the target of these chains alone, where each chain has its own (a context, an observation);
+            None where all have the same.
         blocks, resample: for Gibbs, the number of blocks and (u, block, uniforms (B, *U)) -> u with that block redrawn.
         dtype, device: of u.
     """
@@ -44,6 +47,7 @@ class Target:
     score: Function | None = None
     event: Event = NUMBER
     start: Callable[[Rows], Tensor] | None = None
+    part: "Callable[[Tensor], Target] | None" = None
     blocks: int = 0
     resample: Callable[[Tensor, int, Tensor], Tensor] | None = None
     dtype: torch.dtype = torch.float64
@@ -54,7 +58,7 @@ class Target:
         if self.log_prob is None:
             return u.new_full((len(u),), math.nan)
         with torch.no_grad():
-            return _apart(lambda rows: (self.log_prob(rows),), u)[0]  # type: ignore[misc]
+            return _apart(self, lambda target, rows: (target.log_prob(rows),), u)[0]  # type: ignore[misc]
 
     def value_and_grad(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """log p(u) (B,) and its gradient (B, *U), detached."""
@@ -62,7 +66,7 @@ class Target:
             return self.value(u), self.score(u).detach()
         if torch.compiler.is_compiling():
             return self._traced(u)
-        value, grad = _apart(self._differentiated, u)
+        value, grad = _apart(self, Target._differentiated, u)
         return value, grad
 
     def _differentiated(self, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,6 +87,10 @@ class Target:
 
         grad, value = torch.func.grad(total, has_aux=True)(u)
         return value, grad
+
+    def chains(self, index: Tensor) -> "Target":
+        """The target of the chains `index` (K,) alone, for who asks only for some of them."""
+        return self if self.part is None else self.part(index)
 
     def starts(self, rows: Rows) -> Tensor:
         """Starting points, one per row."""
@@ -105,6 +113,8 @@ class Target:
             CapabilityError: a model with neither, and no blocks to redraw.
         """
         known: dict[str, Any] = {"event": model.model_event, "dtype": model.dtype, "device": model.device}
+        if context is not None:
+            known["part"] = lambda index: cls.of(model, context[index])
         if hasattr(model, "_chains"):
             known["start"] = lambda rows: model._chains(context, rows)
         if model.supports(HasGibbs, units="model"):
@@ -128,17 +138,25 @@ class Target:
         """
         require(model, (HasJoint,), "a posterior")
         u, _ = model._to_model(model._checked(x))
-        given = model._context_rows(context, (len(u),))
+        return cls._given(model, u, model._context_rows(context, (len(u),)))
+
+    @classmethod
+    def _given(cls, model: Any, u: Tensor, context: Tensor | None) -> "Target":
+        """p(z | u), model units."""
 
         def log_joint(z: Tensor) -> Tensor:
             rows = len(z) // len(u)
             if rows * len(u) != len(z):
                 raise ValueError(f"expected a multiple of {len(u)} chains, one for each observation, got {len(z)}")
-            repeat = [None if a is None else a.repeat(rows, *[1] * (a.ndim - 1)) for a in (u, given)]
+            repeat = [None if a is None else a.repeat(rows, *[1] * (a.ndim - 1)) for a in (u, context)]
             joint: Tensor = model._log_joint(repeat[0], z, repeat[1])
             return joint
 
-        return cls(log_joint, event=model.latent_event, dtype=model.dtype, device=model.device)
+        def part(index: Tensor) -> Target:
+            row = index % len(u)
+            return cls._given(model, u[row], None if context is None else context[row])
+
+        return cls(log_joint, event=model.latent_event, dtype=model.dtype, device=model.device, part=part)
 
     @classmethod
     def at_level(cls, model: Any, t: float, context: Tensor | None = None) -> "Target":
@@ -217,6 +235,10 @@ class _At(Target):
     path: Tempered = None  # type: ignore[assignment]
     beta: float | Tensor = 0.0
 
+    def chains(self, index: Tensor) -> Target:
+        beta = self.beta[index] if isinstance(self.beta, Tensor) and self.beta.ndim else self.beta
+        return replace(self.path, target=self.path.target.chains(index)).at(beta)
+
     def value_and_grad(self, u: Tensor) -> tuple[Tensor, Tensor]:
         value, grad = self.path.target.value_and_grad(u)
         q = self.path.reference
@@ -224,14 +246,15 @@ class _At(Target):
         return _blend(self.beta, q.log_prob(u), value), _blend(row, q.score(u), grad)
 
 
-def _apart(ask: Callable[[Tensor], tuple[Tensor, ...]], u: Tensor) -> tuple[Tensor, ...]:
-    """`ask(u)`; where a factorisation fails for a row (far out, where a trajectory diverges), NaN for it alone."""
+def _apart(target: Target, ask: Callable[[Target, Tensor], tuple[Tensor, ...]], u: Tensor) -> tuple[Tensor, ...]:
+    """`ask(target, u)`; NaN for a row alone whose factorisation fails (far out, where a trajectory diverges)."""
     try:
-        return ask(u)
+        return ask(target, u)
     except torch.linalg.LinAlgError:
         if len(u) == 1:
             return u.new_full((1,), math.nan), torch.full_like(u, math.nan)
-        parts = [_apart(ask, half) for half in u.tensor_split(2)]
+        halves = torch.arange(len(u), device=u.device).tensor_split(2)
+        parts = [_apart(target.chains(half), ask, u[half]) for half in halves]
         return tuple(torch.cat(columns) for columns in zip(*parts, strict=False))
 
 
