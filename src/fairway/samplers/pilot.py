@@ -13,6 +13,7 @@ the pilot's chains and noise are its own, and what it found is fixed before the 
 Metropolis test has nothing to be tuned by: it keeps its own step size, in model units.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from fairway.core.event import COUNTED
-from fairway.core.numerics import expand_as_rows
+from fairway.core.numerics import expand_as_rows, log_mean_exp
 from fairway.core.random import Rows
 from fairway.samplers.driver import ChainError, noises
 from fairway.samplers.kernel import Kernel, State, shape_of
@@ -42,6 +43,7 @@ class Ladder:
         betas: (K,) float64, from 0 to 1.
         steps: (K,) step sizes, in the coordinates of each.
         means: (K, D). factors: (K, D, D) or (K, D): the coordinates, as in `Whitening`.
+        log_Z: (K,) rough estimates by the pilot's chains, 0 at beta = 0.
         gradients: what the pilot cost, per chain.
     """
 
@@ -49,6 +51,7 @@ class Ladder:
     steps: Tensor
     means: Tensor
     factors: Tensor
+    log_Z: Tensor
     gradients: float = 0.0
 
     def __len__(self) -> int:
@@ -83,7 +86,8 @@ class Ladder:
             return torch.lerp(start, end, expand_as_rows(place - before, start).to(start))
 
         steps = between(self.steps.log()).exp()
-        return Ladder(between(self.betas), steps, between(self.means), between(self.factors), self.gradients)
+        means, factors = between(self.means), between(self.factors)
+        return Ladder(between(self.betas), steps, means, factors, between(self.log_Z), self.gradients)
 
 
 def pilot(kernel: Kernel, path: Tempered, rows: Rows, *, warmup: int = 30, share: float = SHARE) -> Ladder:
@@ -100,7 +104,7 @@ def pilot(kernel: Kernel, path: Tempered, rows: Rows, *, warmup: int = 30, share
     if path.target.log_prob is None or path.target.event.kind in COUNTED:
         raise ValueError("expected a target with a log density on real numbers: a path of densities needs its values")
     u = path.reference.sample(rows.spawn(0), shape_of(path.target.event))
-    betas, steps, places, gradients = [0.0], [], [round_or_plain(kernel, u)], 0.0
+    betas, steps, places, log_Z, gradients = [0.0], [], [round_or_plain(kernel, u)], [0.0], 0.0
     step = u.new_tensor(kernel.step_size if kernel.wanted_acceptance is None else 1.0)
     while True:
         here = places[-1].target(path.at(betas[-1]))
@@ -111,11 +115,14 @@ def pilot(kernel: Kernel, path: Tempered, rows: Rows, *, warmup: int = 30, share
         u, step, gradients = places[-1].from_round(state.u), state.step[0], gradients + spent + 2
         steps.append(step)
         if betas[-1] >= 1:
-            return Ladder(_double(betas), torch.stack(steps), *_stacked(places), gradients)
+            return Ladder(_double(betas), torch.stack(steps), *_stacked(places), _double(log_Z), gradients)
         f = path.f(u)
+        living = revived(u, f)
         betas.append(1.0 if len(betas) == MOST else farther(f, betas[-1], share))
-        places.append(round_or_plain(kernel, u, torch.softmax((betas[-1] - betas[-2]) * f.double(), 0)))
-        u = revived(u, f)
+        log_weights = (betas[-1] - betas[-2]) * f.double().nan_to_num(nan=-math.inf)
+        log_Z.append(log_Z[-1] + float(log_mean_exp(log_weights)))
+        places.append(round_or_plain(kernel, u, torch.softmax(log_weights, 0)))
+        u = living
 
 
 def settle(kernel: Kernel, target: Target, state: State, rows: Rows, steps: int) -> tuple[State, float]:

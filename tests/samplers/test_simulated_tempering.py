@@ -1,0 +1,117 @@
+"""Simulated tempering leaves the law of place and temperature where it is, and goes between modes."""
+
+import math
+
+import pytest
+import torch
+
+from fairway.core.event import Event
+from fairway.core.random import Rows
+from fairway.samplers.driver import ChainError, noises
+from fairway.samplers.hmc import HMC
+from fairway.samplers.langevin import Langevin
+from fairway.samplers.mcmc import MCMC, draw
+from fairway.samplers.metropolis import RandomWalk
+from fairway.samplers.nuts import NUTS
+from fairway.samplers.pilot import pilot
+from fairway.samplers.simulated_tempering import Levels, SimulatedTempering, effective, round_trips
+from fairway.samplers.target import Reference, Target, Tempered
+from fairway.testing.statistics import ALARM, smirnov_p
+
+
+def two(u):
+    """0.75 N(-3, 0.4^2) + 0.25 N(3, 0.8^2), times e^2 / sqrt(2 pi): log Z = 2."""
+    left = math.log(0.75 / 0.4) - 0.5 * ((u[:, 0] + 3) / 0.4).square()
+    right = math.log(0.25 / 0.8) - 0.5 * ((u[:, 0] - 3) / 0.8).square()
+    return 2 - 0.5 * math.log(2 * math.pi) + torch.logaddexp(left, right)
+
+
+PATH = Tempered(Target(two, event=Event((1,))), Reference(std=2.0))
+GRID = torch.linspace(-14, 14, 20_001, dtype=torch.float64).unsqueeze(1)
+
+
+def density(beta):
+    """pi_beta on the grid, summing to one, and log Z_beta."""
+    value = PATH.at(beta).value(GRID)
+    return value.softmax(0), float(value.logsumexp(0) + math.log(28 / 20_000))
+
+
+def exact(betas, zeta, n, seed):
+    """Draws of the place under p(u, k), with k."""
+    log_Z = torch.tensor([density(b)[1] for b in betas])
+    g = torch.Generator().manual_seed(seed)
+    k = torch.multinomial((log_Z - zeta).softmax(0), n, replacement=True, generator=g)
+    u = torch.empty(n, 1, dtype=torch.float64)
+    for level, beta in enumerate(betas):
+        rows = (k == level).nonzero().squeeze(1)
+        jitter = (torch.rand(len(rows), 1, generator=g, dtype=torch.float64) - 0.5) * 28 / 20_000
+        u[rows] = GRID[torch.multinomial(density(beta)[0], len(rows), replacement=True, generator=g)] + jitter
+    return u, k
+
+
+@pytest.mark.parametrize("kernel", [Langevin(metropolis=True), HMC(), RandomWalk()])
+def test_rounds_leave_place_and_temperature_where_they_are(kernel):
+    n, zeta = 20_000, torch.tensor([0.0, 0.7, -0.4, 1.8], dtype=torch.float64)  # any zeta will do
+    ladder = pilot(kernel, PATH, Rows(3, 256, dtype=torch.float64)).on((0.0, 0.1, 0.4, 1.0))
+    rows = Rows(0, n, dtype=torch.float64)
+    levels = Levels(kernel, PATH, ladder, 2, noises(kernel, Event((1,)), rows, 10**9), rows.spawn(1))
+    u, k = exact(ladder.betas.tolist(), zeta, n, 1)
+    for _ in range(4):
+        u, k = levels.round(u, zeta)
+    fresh, there = exact(ladder.betas.tolist(), zeta, n, 2)
+    assert smirnov_p(u[:, 0], fresh[:, 0]) > ALARM
+    assert smirnov_p(u[k == 3][:, 0], fresh[there == 3][:, 0]) > ALARM
+    counts = torch.stack([torch.bincount(a, minlength=4) for a in (k, there)]).double()
+    chi2 = float(((counts[0] - counts[1]).square() / counts.sum(0)).sum())
+    assert chi2 < 21.1  # 3 degrees of freedom, 1e-4
+
+
+def test_draws_go_between_modes_with_their_weights():
+    sampler = MCMC(Langevin(metropolis=True), SimulatedTempering(std=2.0, steps=2, warmup=150, rounds=150))
+    draws = draw(two, 2000, 1, sampler=sampler, generator=0)
+    assert float((draws.samples < 0).double().mean()) == pytest.approx(0.75, abs=0.07)
+    assert abs(draws.log_Z - 2) < 4 * draws.info["log_Z_error"] < 0.5
+    occupancy = draws.info["occupancy"]
+    assert float(occupancy.sum()) == pytest.approx(1) and float((occupancy * len(occupancy) - 1).abs().max()) < 0.3
+    assert draws.info["round_trips"] > 100
+    assert 50 < float(draws.ess[0]) <= 2000
+    assert draws.samples.shape == (2000, 1) and draws.rhat is None
+
+
+def test_the_same_seed_gives_the_same_draws_and_few_draws_take_the_least_rounds():
+    sampler = MCMC(Langevin(metropolis=True), SimulatedTempering(8, betas=3, steps=1, warmup=20, rounds=25))
+    first, second = (draw(two, 10, 1, sampler=sampler, generator=5, trace=True) for _ in range(2))
+    assert torch.equal(first.samples, second.samples)
+    assert first.trace.shape == (25, 8, 1) and first.info["rounds"] == 25
+    assert len(first.info["betas"]) == 3
+
+
+def test_effective_draws_of_independent_and_of_stuck_chains():
+    g = torch.Generator().manual_seed(0)
+    free = torch.randn(100, 50, 1, generator=g)
+    top = torch.ones(100, 50, dtype=torch.bool)
+    assert float(effective(free, top)) == pytest.approx(5000, rel=0.5)
+    stuck = torch.randn(1, 50, 1, generator=g).expand(100, 50, 1)
+    assert float(effective(stuck, top)) == pytest.approx(50, rel=0.1)
+
+
+def test_round_trips_start_and_end_at_the_reference():
+    assert round_trips(torch.tensor([[2, 0, 2, 1, 0]]).T, 2) == 2
+    assert round_trips(torch.tensor([[0, 1, 0, 1, 2]]).T, 2) == 0
+
+
+def test_kernels_that_cannot_are_refused():
+    for kernel in (Langevin(0.1), NUTS()):
+        with pytest.raises(ValueError, match="Metropolis"):
+            draw(two, 10, 1, sampler=MCMC(kernel, SimulatedTempering()), generator=0)
+
+
+def test_chains_that_never_reach_the_target_say_so():
+    driver = SimulatedTempering(4, betas=(0.0, 1.0), steps=1, warmup=1, rounds=1)
+    with pytest.raises(ChainError, match="temperatures"):
+        draw(lambda u: -1e4 * (u - 30).square().sum(1), 5, 1, sampler=MCMC(RandomWalk(), driver), generator=0)
+
+
+def test_wrong_counts_are_refused():
+    with pytest.raises(ValueError, match="counts"):
+        SimulatedTempering(chains=0)
