@@ -33,6 +33,7 @@ from fairway.metrics.estimate import Estimate
 
 REACH = 3.0  # standard deviations within which a sample is of high quality
 FAIR = 0.2  # of the fair share
+WIDEST = 30.0  # spread from which modes count as evenly filled
 ENTRIES = 2**22  # offsets (samples x modes x dimensions) at once
 
 
@@ -159,7 +160,7 @@ def _five(samples: Any, law: Mixture) -> dict[str, Estimate]:
     mode, u = law.offsets(samples)
     n, d = u.shape
     good = u.square().sum(1) <= REACH**2
-    inside = _chi2(REACH**2, d)
+    inside = float(_chi2(torch.tensor(REACH**2, dtype=u.dtype), d))
     of_good, of_all = (torch.bincount(part, minlength=len(law)).double() for part in (mode[good], mode))
     protocol = f"{len(law)} modes in {d} dimensions; n {n}"
     share = float(good.double().mean())
@@ -216,35 +217,33 @@ def _spread(u: Tensor, mode: Tensor, protocol: str) -> Estimate:
     means = torch.zeros(len(modes), d, dtype=u.dtype).index_add_(0, place, u)
     means = means / torch.bincount(place).unsqueeze(1)
     squares = (u - means[place]).square().sum(1)
-    second = float(squares.sum()) / freedom
-    error = float(squares.std()) / freedom**0.5
-    low, high = _width(max(second - error, 0.0), d), _width(second + error, d)
+    second, error = squares.sum() / freedom, squares.std() / freedom**0.5
+    low, value, high = _width(torch.stack([second - error, second, second + error]), d).tolist()
     return Estimate(
-        _width(second, d),
-        standard_error=(high - low) / 2 if math.isfinite(high) else math.nan,
-        method="estimate", floor=1.0, floor_sd=1 / math.sqrt(2 * d * freedom), n=(len(u),), protocol=protocol,
+        value, standard_error=(high - low) / 2 if math.isfinite(high) else math.nan, method="estimate",
+        floor=1.0, floor_sd=1 / math.sqrt(2 * d * freedom), n=(len(u),), protocol=protocol,
     )  # fmt: skip
 
 
-def _width(second: float, d: int) -> float:
+def _width(second: Tensor, d: int) -> Tensor:
     """s with E[|u|^2 ; |u| <= 3] = second for u ~ N(0, s^2 I), by bisection; inf from an evenly filled ball on."""
-    low, high = 0.0, 30.0
-    if second >= _second_moment(high, d):
-        return math.inf
-    for _ in range(60):
+    low, high = torch.zeros_like(second), torch.full_like(second, WIDEST)
+    for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if _second_moment(middle, d) < second else (low, middle)
-    return high if second > 0 else 0.0
+        more = _second_moment(middle, d) < second
+        low, high = torch.where(more, middle, low), torch.where(more, high, middle)
+    return torch.where(low > 0.999 * WIDEST, torch.inf, low)
 
 
-def _second_moment(s: float, d: int) -> float:
+def _second_moment(s: Tensor, d: int) -> Tensor:
     """E|u|^2 of N(0, s^2 I) cut at |u| <= 3."""
-    return s**2 * d * _chi2((REACH / s) ** 2, d + 2) / _chi2((REACH / s) ** 2, d)
+    cut = (REACH / s) ** 2
+    return s**2 * d * _chi2(cut, d + 2) / _chi2(cut, d)
 
 
-def _chi2(x: float, d: int) -> float:
+def _chi2(x: Tensor, d: int) -> Tensor:
     """P(chi2_d <= x)."""
-    return float(torch.special.gammainc(torch.tensor(d / 2).double(), torch.tensor(x / 2).double()))
+    return torch.special.gammainc(torch.full_like(x, d / 2), x / 2)
 
 
 def _roots(std: Tensor, k: int, d: int) -> Tensor:

@@ -40,8 +40,8 @@ def kernel_distance(samples: Any, data: Any, extractor: Extractor = raw, *, spli
     """
     a, b = both(samples, data, extractor)
     n, m = len(a), len(b)
-    from_a = mean_kernel(a, a, without_self=True) - mean_kernel(a, b)
-    from_b = mean_kernel(b, b, without_self=True) - mean_kernel(b, a)
+    across_a, across_b = mean_kernels(a, b)
+    from_a, from_b = mean_kernel_within(a) - across_a, mean_kernel_within(b) - across_b
     return Estimate(
         float(from_a.mean() + from_b.mean()),
         standard_error=float((4 * from_a.var() / n + 4 * from_b.var() / m).sqrt()),
@@ -49,12 +49,20 @@ def kernel_distance(samples: Any, data: Any, extractor: Extractor = raw, *, spli
     )  # fmt: skip
 
 
-def mean_kernel(x: Tensor, y: Tensor, *, without_self: bool = False) -> Tensor:
-    """mean_j k(x_i, y_j) (n,) of rows x (n, F) and y (m, F); where y is x itself, over j != i."""
-    total = torch.cat([_cubes(block @ y.T / y.shape[1] + 1).sum(1) for block in x.split(BLOCK)])
-    if without_self:
-        return (total - _cubes(x.square().mean(1) + 1)) / (len(y) - 1)
-    return total / len(y)
+def mean_kernels(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over j of k(x_i, y_j) (n,) and mean over i of the same (m,), of rows x (n, F) and y (m, F)."""
+    of_x, of_y = [], torch.zeros(len(y), dtype=y.dtype)
+    for block in x.split(BLOCK):
+        kernel = _cubes(block @ y.T / y.shape[1] + 1)
+        of_x.append(kernel.mean(1))
+        of_y += kernel.sum(0)
+    return torch.cat(of_x), of_y / len(x)
+
+
+def mean_kernel_within(x: Tensor) -> Tensor:
+    """Mean over j != i of k(x_i, x_j) (n,)."""
+    total = mean_kernels(x, x)[0] * len(x)
+    return (total - _cubes(x.square().mean(1) + 1)) / (len(x) - 1)
 
 
 def _cubes(x: Tensor) -> Tensor:

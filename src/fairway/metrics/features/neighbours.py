@@ -26,8 +26,8 @@ BLOCK = 1000  # rows of a matrix of distances at once
 SAME = 1e-13  # of the squared lengths: what is nearer is one row, up to the rounding of a matrix product
 
 
-def distances(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distances (n, m) of rows x (n, F) and y (m, F); 0 between equal rows.
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """Squared Euclidean distances (n, m) of rows x (n, F) and y (m, F); 0 between equal rows.
 
     Computed as |x|^2 + |y|^2 - 2 x.y, which leaves equal rows a rounding error apart: those are set to 0.
     """
@@ -35,7 +35,7 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
     x, y = x - centre, y - centre
     lengths = x.square().sum(1, keepdim=True) + y.square().sum(1)
     squared = torch.addmm(lengths, x, y.T, alpha=-2)
-    return torch.where(squared > SAME * lengths, squared, 0.0).sqrt_()
+    return torch.where(squared > SAME * lengths, squared, 0.0)
 
 
 def nearest(x: Tensor, y: Tensor, k: int, *, without_self: bool = False) -> tuple[Tensor, Tensor]:
@@ -51,12 +51,12 @@ def nearest(x: Tensor, y: Tensor, k: int, *, without_self: bool = False) -> tupl
         raise ValueError(f"expected k of 1 to {len(y) - without_self} neighbours, got {k}")
     found = []
     for start in range(0, len(x), BLOCK):
-        apart = distances(x[start : start + BLOCK], y)
+        apart = squared_distances(x[start : start + BLOCK], y)
         if without_self:
             row = torch.arange(len(apart))
             apart[row, row + start] = torch.inf
         found.append(apart.topk(k, largest=False))
-    return torch.cat([part.values for part in found]), torch.cat([part.indices for part in found])
+    return torch.cat([part.values for part in found]).sqrt(), torch.cat([part.indices for part in found])
 
 
 def radii(x: Tensor, k: int) -> Tensor:
@@ -66,10 +66,10 @@ def radii(x: Tensor, k: int) -> Tensor:
 
 def balls_around(y: Tensor, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """In how many balls B_k(x_i; X) each row of y lies (n,), and how many rows of y lie in each ball (m,)."""
-    reach = radii(x, k)
+    reach = radii(x, k).square() * (1 + 1e-12)  # the ball is closed, whatever a root and a square did
     of_rows, in_balls = [], torch.zeros(len(x), dtype=torch.int64)
     for block in y.split(BLOCK):
-        inside = distances(block, x) <= reach
+        inside = squared_distances(block, x) <= reach
         of_rows.append(inside.sum(1))
         in_balls += inside.sum(0)
     return torch.cat(of_rows), in_balls
