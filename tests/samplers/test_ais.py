@@ -85,6 +85,13 @@ def test_the_same_seed_gives_the_same_weights_and_a_trace_of_the_way():
     assert draws[0].trace.shape == (5, 30, 5) and torch.equal(draws[0].trace[-1], draws[0].samples)
 
 
+def test_a_longer_run_starts_with_the_rows_of_a_shorter_one():
+    sampler = MCMC(Langevin(metropolis=True), AIS(6))
+    few, many = (draw(shifted, n, 5, sampler=sampler, generator=4) for n in (10, 100))
+    torch.testing.assert_close(few.samples, many.samples[:10])
+    torch.testing.assert_close(few.log_weights, many.log_weights[:10])
+
+
 def test_points_outside_the_support_weigh_nothing():
     target = Target(lambda u: torch.where(u[:, 0] > 0, -0.5 * u.square().sum(1), -math.inf), event=Event((1,)))
     with warnings.catch_warnings():

@@ -96,3 +96,26 @@ def test_a_step_that_leaves_the_numbers_names_the_chain():
 def test_a_path_needs_values_on_real_numbers(target):
     with pytest.raises(ValueError, match="path of densities"):
         pilot(Langevin(), Tempered(target), rows(4))
+
+
+def test_what_is_found_does_not_depend_on_the_number_of_rows():
+    few, many = (pilot(Langevin(metropolis=True), NARROW, rows(n), warmup=5) for n in (1, 700))
+    assert torch.equal(few.betas, many.betas) and torch.equal(few.factors, many.factors)
+    assert few.gradients == pytest.approx(700 * many.gradients)
+
+
+def test_rows_with_targets_of_their_own_are_piloted_by_their_own_chains():
+    def own(centres):
+        return Target(
+            lambda u: -2 * (u - centres).square().sum(1), event=Event((1,)), part=lambda index: own(centres[index])
+        )
+
+    for count in (3, 900):
+        ladder = pilot(Langevin(metropolis=True), Tempered(own(torch.zeros(count, 1).double())), rows(count), warmup=5)
+        assert float(ladder.betas[-1]) == 1
+
+
+def test_log_z_on_the_way_is_roughly_right():
+    ladder = pilot(HMC(), NARROW, rows())
+    exact = -1.5 * (1 + 99 * ladder.betas).log() + 1.5 * ladder.betas * math.log(2 * math.pi)
+    assert float((ladder.log_Z - exact).abs().max()) < 0.5

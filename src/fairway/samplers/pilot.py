@@ -31,6 +31,7 @@ from fairway.samplers.whitening import Whitening, quarter_turn
 
 SHARE = 0.5  # of the chains that their weights are worth from one stop to the next
 MOST = 200  # stops
+CHAINS = 512  # of the pilot run
 FEW = 16  # chains that tell too little of their weights and units
 GENTLE = 16  # stops that few chains take, at least
 
@@ -44,7 +45,7 @@ class Ladder:
         steps: (K,) step sizes, in the coordinates of each.
         means: (K, D). factors: (K, D, D) or (K, D): the coordinates, as in `Whitening`.
         log_Z: (K,) rough estimates by the pilot's chains, 0 at beta = 0.
-        gradients: what the pilot cost, per chain.
+        gradients: what the pilot cost, per chain of the run.
     """
 
     betas: Tensor
@@ -91,7 +92,9 @@ class Ladder:
 
 
 def pilot(kernel: Kernel, path: Tempered, rows: Rows, *, warmup: int = 30, share: float = SHARE) -> Ladder:
-    """Walk up the path once, one chain per row, from draws of the reference.
+    """Walk up the path once, from draws of the reference, ahead of a run of one chain per row.
+
+    Where all chains have the same target, what the pilot finds does not depend on how many rows there are.
 
     Args:
         warmup: moves at each stop, in which the kernel comes to its step size.
@@ -103,6 +106,7 @@ def pilot(kernel: Kernel, path: Tempered, rows: Rows, *, warmup: int = 30, share
     """
     if path.target.log_prob is None or path.target.event.kind in COUNTED:
         raise ValueError("expected a target with a log density on real numbers: a path of densities needs its values")
+    wanted, (path, rows) = rows.n, _own_chains(path, rows)
     u = path.reference.sample(rows.spawn(0), shape_of(path.target.event))
     betas, steps, places, log_Z, gradients = [0.0], [], [round_or_plain(kernel, u)], [0.0], 0.0
     step = u.new_tensor(kernel.step_size if kernel.wanted_acceptance is None else 1.0)
@@ -115,7 +119,8 @@ def pilot(kernel: Kernel, path: Tempered, rows: Rows, *, warmup: int = 30, share
         u, step, gradients = places[-1].from_round(state.u), state.step[0], gradients + spent + 2
         steps.append(step)
         if betas[-1] >= 1:
-            return Ladder(_double(betas), torch.stack(steps), *_stacked(places), _double(log_Z), gradients)
+            spent = gradients * rows.n / wanted
+            return Ladder(_double(betas), torch.stack(steps), *_stacked(places), _double(log_Z), spent)
         f = path.f(u)
         living = revived(u, f)
         betas.append(1.0 if len(betas) == MOST else farther(f, betas[-1], share))
@@ -184,6 +189,15 @@ def farther(f: Tensor, beta: float, share: float = SHARE) -> float:
     end = 1.0 if alive >= FEW else min(1.0, (beta**0.25 + 1 / GENTLE) ** 4)
     step = next_step(f, end - beta, share) if alive else end - beta
     return end if step == end - beta else beta + step
+
+
+def _own_chains(path: Tempered, rows: Rows) -> tuple[Tempered, Rows]:
+    """The pilot's chains; where each row has a target of its own, at most one for each of the first rows."""
+    if path.target.part is None:
+        return path, Rows(rows.seed, CHAINS, 0, rows.dtype, rows.device)
+    few = min(rows.n, CHAINS)
+    first = torch.arange(few, device=rows.device)
+    return replace(path, target=path.target.chains(first)), Rows(rows.seed, few, 0, rows.dtype, rows.device)
 
 
 def _double(values: list[float]) -> Tensor:

@@ -30,7 +30,6 @@ from fairway.core.random import Rows
 from fairway.samplers.annealing import check_betas, plan
 from fairway.samplers.driver import Book, ChainError, Driver, Run, noises
 from fairway.samplers.kernel import Kernel, Noise, State
-from fairway.samplers.nuts import NUTS
 from fairway.samplers.pilot import Ladder
 from fairway.samplers.target import Reference, Target, Tempered
 from fairway.samplers.whitening import quarter_turn
@@ -98,10 +97,11 @@ class SimulatedTempering(Driver):
         """As `Driver.run`; `trace` keeps the chains at every round, at all temperatures, (rounds, chains, *U).
 
         Raises:
-            ValueError: a kernel without a Metropolis test, or NUTS, which asks the density of some chains apart.
+            ValueError: a kernel without a Metropolis test.
             ChainError: too few draws at beta = 1 after many rounds.
         """
-        check_kernel(kernel)
+        if kernel.wanted_acceptance is None:
+            raise ValueError(f"simulated tempering expects a kernel with a Metropolis test, got {kernel.name()}")
         path, n = Tempered(target, Reference(std=self.std)), n or len(u)
         ladder = plan(kernel, path, rows.spawn(0), self.betas, max(self.warmup // 10, 10))
         noise = noises(kernel, target.event, rows.spawn(1), 10**9)
@@ -118,19 +118,6 @@ class SimulatedTempering(Driver):
                     f"expected {n}: take a longer warm-up, more temperatures, or another std"
                 )
         return ledger.account(levels, n, trace)
-
-
-def check_kernel(kernel: Kernel) -> None:
-    """Whether it can move chains that are each under a density of its own, exactly.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    if kernel.wanted_acceptance is None or isinstance(kernel, NUTS):
-        raise ValueError(
-            f"simulated tempering expects a kernel with a Metropolis test that moves all chains together, such as HMC "
-            f"or Langevin(metropolis=True), got {kernel.name()}"
-        )
 
 
 @dataclass
@@ -212,6 +199,9 @@ class _Owned(Target):
     at: Target = None  # type: ignore[assignment]
     own: Own = None  # type: ignore[assignment]
 
+    def chains(self, index: Tensor) -> Target:
+        return Own(self.own.mean[index], self.own.factor[index]).target(self.at.chains(index))
+
     def value_and_grad(self, v: Tensor) -> tuple[Tensor, Tensor]:
         value, grad = self.at.value_and_grad(self.own.from_round(v))
         factor, flat = self.own.factor, grad.flatten(1)
@@ -221,7 +211,7 @@ class _Owned(Target):
 
 def learn(levels: Levels, u: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
     """Chains after a warm-up, and the zeta (K,) that it found."""
-    zeta, count, slow = levels.ladder.log_Z.clone(), len(levels.ladder), max(rounds // 2, 1)
+    zeta, count, slow = levels.ladder.log_Z.to(u.device), len(levels.ladder), max(rounds // 2, 1)
     for t in range(1, rounds + 1):
         u, _ = levels.round(u, zeta)
         gain = min(1 / count, t**-0.6 if t <= slow else 1 / (t - slow + slow**0.6))
