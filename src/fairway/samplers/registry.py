@@ -15,6 +15,9 @@ SAMPLERS = {
     # drivers
     "fixed": "fairway.samplers.driver:Fixed",
     "long": "fairway.samplers.driver:Long",
+    "annealed": "fairway.samplers.annealing:Annealed",
+    "ais": "fairway.samplers.ais:AIS",
+    "simulated_tempering": "fairway.samplers.simulated_tempering:SimulatedTempering",
 }
 
 samplers = Registry("sampler", SAMPLERS)
