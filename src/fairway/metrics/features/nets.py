@@ -4,8 +4,8 @@
     convolutional    [3 x 3, ReLU, halve] until 8 pixels or fewer remain -> 128 -> classes     images of 16 x 16 or more
 
 The last hidden layer has 128 activations: the features. Images are moved by up to two pixels while training, since
-where a picture sits is not what it shows. On 10,000 MNIST rows the second reads 98.6 % of the test rows right after 20
-seconds on one core (98.35 % without the moves).
+where a picture sits is not what it shows. Trained on 10,000 MNIST rows, 25 seconds on one core, the second reads 98.7 %
+of the test rows right (0.25 % fewer without the moves).
 """
 
 from collections.abc import Callable
