@@ -1,24 +1,21 @@
 """The log-likelihood of an energy model: what must be known of log Z, and which way the error goes.
 
-    log p(x) = -energy(x) - log Z,      Z = the integral of exp(-energy)                          nats, data units
+    log p(x) = -energy(x) - log Z                                                                 nats, data units
 
-    log Z by                                           relation of log Z    so that of log p(x)
+    log Z (`log_normaliser`)                           relation of log Z    so that of log p(x)
     annealing from N(0, I) up (forward)                lower                upper: it flatters the model
     annealing from draws of the model down (reverse)   upper                lower: as good as the draws are exact
     a grid, in one or two dimensions                   equal                equal
 
-Annealed importance sampling (Neal 2001) has E w = Z, so the log of a mean weight is below log Z on average, and the
-likelihood that it gives is above: "upper". Chains that never found a mode leave its mass out of Z and flatter the model
-most. Reverse (Grosse, Ghahramani & Adams 2015; Burda, Grosse & Salakhutdinov 2015) errs the other way, so the
-two are a bracket. One error of log Z is shared by all rows: it does not average out over them. Where the weights are
-worth under 1 % of the chains there is no number: NaN with relation "none", and a warning that says what to do.
+A mode that the chains never found is missing in Z, so its mass is given to the others: what flatters a model most is a
+bad sampler. Take the lower end of a bracket to rank. One error of log Z is shared by all rows: it does not average out
+over them. Where log Z is no number, neither is the likelihood.
 
-Z is the same in data and in model units, since the energy carries the log-determinant between them. Counted data are
-dequantised: -energy is then an average over noise, a lower bound, and with a log Z from below nothing is known.
+Counted data are dequantised: -energy is then an average over noise and a lower bound, and with a log Z from below
+nothing is known of the sum.
 """
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -31,107 +28,9 @@ from fairway.core.likelihood import Likelihood, Method, Relation
 from fairway.core.random import Rows, Seed, seed_of
 from fairway.metrics.estimate import Estimate
 from fairway.metrics.evaluate import evaluate
-from fairway.samplers.ais import AIS, bracket
-from fairway.samplers.hmc import HMC
-from fairway.samplers.mcmc import MCMC, frozen
-from fairway.samplers.target import Target
-from fairway.samplers.weights import MeanWeight, mean_weight
+from fairway.metrics.log_normaliser import for_all_rows, grid_log_normaliser, log_normaliser
 
-WORTH = 0.01  # share of the chains under which their weights are no number
-LEAST = 100  # chains
-EDGE = 1e-6  # share of Z on the rim of a grid
-BLOCK = 65_536  # points of a grid at once
 AGAINST: dict[str, Relation] = {"lower": "upper", "upper": "lower", "equal": "equal", "none": "none"}
-
-
-def log_normaliser(
-    model: Any, context: Any = None, *, n: int = 1000, sampler: MCMC | None = None, generator: Seed = 0
-) -> Estimate:
-    """log Z of an energy model by annealed importance sampling from N(0, I) in model units: a lower bound on average.
-
-    Args:
-        context: one context (*C), for conditional models.
-        n: chains, at least 100.
-        sampler: `MCMC(kernel, AIS(...))`; None for Hamiltonian moves and 200 temperatures.
-
-    Returns:
-        nats, with `info["ess"]`; NaN with relation "none" where the effective number of chains is under 1 %.
-
-    Raises:
-        CapabilityError: a model without an energy.
-        ValueError: too few chains, or a sampler without weights.
-
-    >>> from fairway.core.event import Event
-    >>> from fairway.models.classical.gaussian import Gaussian
-    >>> found = log_normaliser(Gaussian(Event((2,))).eval(), n=100, sampler=MCMC(HMC(), AIS(10)))
-    >>> found.relation, abs(found.value) < 0.1      # a normalised density is an energy with log Z = 0
-    ('lower', True)
-    """
-    sampler, _ = _checked(model, sampler, n), _for_all(model, context, n)
-    draws = model.draw(n, context=context, sampler=sampler, generator=generator)
-    return _estimate(mean_weight(draws.log_weights), "lower", draws.n_grad)
-
-
-def bracket_log_normaliser(
-    model: Any, draws: Any, context: Any = None, *, sampler: MCMC | None = None, generator: Seed = 0
-) -> tuple[Estimate, Estimate]:
-    """log Z from below and from above, by annealing up and, from draws of the model, down.
-
-    Args:
-        draws: (n, *E) exact draws of the model in data units, or ends of long chains, at least 100.
-        context, sampler, generator: as for `log_normaliser`.
-
-    Returns:
-        (lower, upper), nats; either is NaN where its weights are worth under 1 %.
-    """
-    rows = as_tensor(draws, "draws")
-    sampler = _checked(model, sampler, len(rows))
-    given = model._context_rows(_for_all(model, context, len(rows)), (len(rows),))
-    with frozen(model), torch.no_grad():
-        found = bracket(
-            Target.of(model, given),
-            model._starts(rows, len(rows)),
-            kernel=sampler.kernel,
-            driver=sampler.driver,  # type: ignore[arg-type]
-            generator=generator,
-        )
-    return _estimate(found.forward, "lower"), _estimate(found.backward, "upper")
-
-
-@torch.no_grad()
-def grid_log_normaliser(model: Any, context: Any = None, *, reach: float = 8.0, points: int = 401) -> Estimate:
-    """log Z of an energy model in one or two dimensions by the trapezoid rule: the oracle for the others.
-
-    Args:
-        context: one context (*C), for conditional models.
-        reach: the grid covers [-reach, reach] in model units.
-        points: along each axis, odd; the error given is the change from every second point to all of them.
-
-    Raises:
-        CapabilityError: a model without an energy.
-        ValueError: more than two dimensions, or a density that goes on beyond the grid.
-
-    >>> from fairway.core.event import Event
-    >>> from fairway.models.classical.gaussian import Gaussian
-    >>> print(grid_log_normaliser(Gaussian(Event((1,))).eval()).method)
-    numerical
-    """
-    require(model, (HasEnergy,), "a likelihood by its energy")
-    shape = tuple(model.model_event.shape)
-    if model.model_event.dims > 2 or points < 5 or points % 2 == 0:
-        raise ValueError(f"expected one or two dimensions and an odd number of points, got {shape} and {points}")
-    axis = torch.linspace(-reach, reach, points, dtype=torch.float64)
-    dims = model.model_event.dims
-    nodes = torch.cartesian_prod(*[axis] * dims).reshape(-1, *shape).to(model.dtype).to(model.device)
-
-    def log_unnorm(u: Tensor) -> Tensor:
-        given = model._context_rows(_for_all(model, context, len(u)), (len(u),))
-        return model._log_unnorm(u, given).double().cpu()
-
-    values = torch.cat([log_unnorm(block) for block in nodes.split(BLOCK)]).reshape((points,) * dims)
-    fine, coarse = (_trapezoid(v, 2 * reach / (len(v) - 1)) for v in (values, values[(slice(None, None, 2),) * dims]))
-    _check_rim(values, fine, 2 * reach / (points - 1))
-    return Estimate(fine, abs(fine - coarse), "equal", "numerical", "nats", n=(values.numel(),))
 
 
 def likelihood(
@@ -160,7 +59,7 @@ def likelihood(
     rows, protocol = as_tensor(getattr(x, "x", x)), protocol or getattr(x, "protocol", "")
     if rows.ndim != len(model.event.shape) + 1:
         raise ValueError(f"expected rows of shape (n, *{tuple(model.event.shape)}), got {tuple(rows.shape)}")
-    given = _for_all(model, context, len(rows))
+    given = for_all_rows(model, context, len(rows))
     if model.supports(HasLogProb) and log_Z is None:
         return evaluate(model, rows, given, protocol=protocol)
     require(model, (HasEnergy,), "a likelihood by its energy")
@@ -175,50 +74,12 @@ def likelihood(
     return Likelihood(value - log_Z.value, relation, method, error, dims, protocol, model.event.levels, terms)
 
 
-def _checked(model: Any, sampler: MCMC | None, n: int) -> MCMC:
-    require(model, (HasEnergy,), "a likelihood by its energy")
-    sampler = sampler or MCMC(HMC(), AIS())
-    if not isinstance(sampler, MCMC) or not isinstance(sampler.driver, AIS):
-        raise ValueError(f"expected a sampler MCMC(kernel, AIS(...)), got {type(sampler).__name__}")
-    if n < LEAST:
-        raise ValueError(f"expected at least {LEAST} chains to tell what their weights are worth, got {n}")
-    return sampler
-
-
-def _estimate(found: MeanWeight, relation: Relation, gradients: int | None = None) -> Estimate:
-    """The mean weight as a number, or no number."""
-    info = {"ess": found.ess, **({} if gradients is None else {"gradients": gradients})}
-    if not found.ess >= WORTH * found.n:
-        warnings.warn(
-            f"no log Z: the weights of {found.n} chains are worth {found.ess:.2g}, under {WORTH:.0%}; take more "
-            "temperatures or more steps at each, AIS(temperatures=..., steps=...)",
-            stacklevel=3,
-        )
-        return Estimate(math.nan, math.nan, "none", "estimate", "nats", n=(found.n,), info=info)
-    value = found.log_mean if relation == "lower" else -found.log_mean
-    return Estimate(value, found.error, relation, "estimate", "nats", n=(found.n,), info=info)
-
-
 def _relation(density: str, log_Z: Estimate) -> tuple[Relation, Method]:
     """How log p(x) stands to the number, and how it was computed."""
     against = AGAINST[log_Z.relation]
     if density == "exact":
         return against, log_Z.method
     return ("none" if against in ("upper", "none") else "lower"), "estimate"
-
-
-def _for_all(model: Any, context: Any, n: int) -> Any:
-    """One context (*C), for n rows.
-
-    Raises:
-        ValueError: several.
-    """
-    if context is None or model.context_event is None:
-        return context
-    given = as_tensor(context, "context")
-    if not model._one_context(context):
-        raise ValueError(f"expected one context for all rows, as each has a log Z of its own; got {tuple(given.shape)}")
-    return given.expand(n, *given.shape)
 
 
 @torch.no_grad()
@@ -239,21 +100,3 @@ def _log_unnormalised(model: Any, x: Tensor, context: Any, draws: int, seed: int
     values = torch.stack([model._over_rows(once(k), x, context, None).cpu() for k in range(draws)])
     spread = values.std(0) if draws > 1 else torch.full_like(values[0], math.nan)
     return values.mean(0), spread / draws**0.5
-
-
-def _trapezoid(log_values: Tensor, width: float) -> float:
-    """log of the integral of exp(log_values) over a square grid of that width."""
-    for axis in range(log_values.ndim):
-        ends = torch.zeros(log_values.shape[axis], dtype=torch.float64)
-        ends[[0, -1]] = -math.log(2)
-        log_values = log_values + ends.reshape([-1 if a == axis else 1 for a in range(log_values.ndim)])
-    return float(log_values.flatten().logsumexp(0)) + log_values.ndim * math.log(width)
-
-
-def _check_rim(log_values: Tensor, log_Z: float, width: float) -> None:
-    """Whether the density has died out at the rim, over a unit of length beyond it."""
-    inner = torch.zeros(log_values.shape, dtype=torch.bool)
-    inner[(slice(1, -1),) * log_values.ndim] = True
-    rim = float(log_values[~inner].logsumexp(0)) + (log_values.ndim - 1) * math.log(width)
-    if not math.isfinite(log_Z) or rim - log_Z > math.log(EDGE):
-        raise ValueError(f"expected a density that ends within the grid, got {math.exp(rim - log_Z):.1g} on its rim")
