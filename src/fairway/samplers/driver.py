@@ -47,6 +47,7 @@ class Run:
         statistics: of the states that were passed, where they make sense.
         samples: the draws, where they are not the last states.
         log_weights, log_Z: where the driver makes them.
+        ess: (*U,) of the draws' means, where the driver knows it better than the statistics of single chains.
         info: anything else, by name.
     """
 
@@ -59,6 +60,7 @@ class Run:
     samples: Tensor | None = None
     log_weights: Tensor | None = None
     log_Z: float | None = None
+    ess: Tensor | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
     @property

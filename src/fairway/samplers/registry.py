@@ -18,6 +18,7 @@ SAMPLERS = {
     "annealed": "fairway.samplers.annealing:Annealed",
     "ais": "fairway.samplers.ais:AIS",
     "simulated_tempering": "fairway.samplers.simulated_tempering:SimulatedTempering",
+    "smc": "fairway.samplers.smc:SMC",
 }
 
 samplers = Registry("sampler", SAMPLERS)
