@@ -48,6 +48,7 @@ def ours(kernel: Any) -> Any:
     """A builder of `_mcmc_peers.measure` from (problem) -> kernel."""
 
     def build(problem: Any, chains: int, draws: int) -> peers.Peer:
+        torch._dynamo.reset()  # every size compiles afresh, as in a process of its own
         target = Target(problem.torch_log_prob(), event=Event((problem.dim,)), dtype=torch.float32)
         built, driver = kernel(problem), Fixed(steps=draws, warmup=0)
 
