@@ -11,9 +11,11 @@ from fairway.core.model import Model
 from fairway.core.random import Rows
 from fairway.samplers.annealing import Annealed, anneal
 from fairway.samplers.driver import Book
+from fairway.samplers.hmc import HMC
 from fairway.samplers.langevin import Langevin
 from fairway.samplers.mcmc import MCMC, draw
 from fairway.samplers.metropolis import RandomWalk
+from fairway.samplers.nuts import NUTS
 from fairway.samplers.pilot import pilot
 from fairway.samplers.target import Reference, Target, Tempered
 from fairway.testing.statistics import ALARM, smirnov_p
@@ -100,6 +102,15 @@ def test_the_same_seed_gives_the_same_draws_and_the_trace_is_that_of_the_target(
     assert draws[0].trace.shape == (4, 20, 2) and torch.equal(draws[0].trace[-1], draws[0].samples)
 
 
+def test_chains_stay_inside_the_support():
+    def half(u):
+        return torch.where(u[:, 0] > 0, -0.5 * u.square().sum(1), -math.inf)
+
+    draws = draw(half, 4000, 1, sampler=MCMC(Langevin(metropolis=True), Annealed(steps=10)), generator=0)
+    exact = Rows(5, 4000, dtype=torch.float64).normal(1).abs()
+    assert smirnov_p(draws.samples[:, 0], exact[:, 0]) > ALARM
+
+
 class Bowl(HasEnergy, Model):
     def _log_unnorm(self, u, context=None):
         return -2 * u.square().sum(1)
@@ -120,3 +131,17 @@ def test_temperatures_that_do_not_lead_from_0_to_1_are_refused(betas):
 def test_wrong_lengths_are_refused():
     with pytest.raises(ValueError, match="steps"):
         Annealed(steps=0)
+
+
+@pytest.mark.parametrize("kernel", [Langevin(metropolis=True), HMC(), NUTS()])
+def test_each_row_has_the_target_of_its_own_context(kernel):
+    class Line(HasEnergy, Model):
+        accepts_context = ("real",)
+
+        def _log_unnorm(self, u, context=None):
+            return -2 * (u - context).square().sum(1)
+
+    model = Line(Event((1,)), Event((1,))).double()
+    contexts = torch.tensor([[-2.0], [0.0], [3.0]], dtype=torch.float64)
+    x = model.sample(200, context=contexts, sampler=MCMC(kernel, Annealed(steps=5, final=30)), generator=0)
+    torch.testing.assert_close(x.mean(1), contexts, atol=0.15, rtol=0)

@@ -9,7 +9,7 @@ from fairway.samplers.driver import ChainError
 from fairway.samplers.langevin import Langevin
 from fairway.samplers.mcmc import MCMC, draw
 from fairway.samplers.metropolis import RandomWalk
-from fairway.samplers.simulated_tempering import SimulatedTempering, effective, round_trips
+from fairway.samplers.simulated_tempering import Ledger, SimulatedTempering, effective, round_trips
 
 
 def two(u):
@@ -37,6 +37,15 @@ def test_the_same_seed_gives_the_same_draws_and_few_draws_take_the_least_rounds(
     assert torch.equal(first.samples, second.samples)
     assert first.trace.shape == (25, 8, 1) and first.info["rounds"] == 25
     assert len(first.info["betas"]) == 3
+
+
+def test_a_wrong_zeta_is_corrected_by_how_likely_the_ends_were():
+    ledger = Ledger(torch.tensor([0.1, 3.0, 0.6], dtype=torch.float64))
+    chance = torch.tensor([[0.5, 0.25, 0.25], [0.7, 0.15, 0.15]], dtype=torch.float64)
+    ledger.write(torch.zeros(2, 1), torch.tensor([0, 2]), chance)
+    value, error = ledger.log_Z()
+    assert value == pytest.approx(0.5 + math.log(0.4 / 1.2))
+    assert error == pytest.approx(abs((1.25 - 5 / 6) - (0.75 - 7 / 6)) / 2)  # of two chains, sd / sqrt(2)
 
 
 def test_effective_draws_of_independent_and_of_stuck_chains():

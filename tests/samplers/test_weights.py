@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fairway.core.sampler import Draws
-from fairway.samplers.weights import mean_weight, resampled
+from fairway.samplers import resampled
+from fairway.samplers.weights import mean_weight
 
 
 def test_the_standard_error_is_the_spread_of_the_log_of_the_mean():

@@ -6,6 +6,7 @@ from typing import Any
 from fairway.samplers.registry import samplers as _table
 
 _MORE = {"draw": "mcmc", "Target": "target", "Tempered": "target", "Reference": "target", "ChainError": "driver"}
+_MORE |= {"bracket": "ais", "Bracket": "ais", "resampled": "weights"}
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,7 @@ from fairway.core.capability import Capability, HasEnergy
 from fairway.core.random import Rows
 from fairway.samplers.driver import Book, ChainError, Driver, Run, noises
 from fairway.samplers.kernel import Kernel, State
-from fairway.samplers.pilot import Ladder, pilot
+from fairway.samplers.pilot import Ladder, pilot, revived
 from fairway.samplers.target import Reference, Target, Tempered
 
 
@@ -154,13 +154,14 @@ class Annealed(Driver):
         ladder = plan(kernel, path, rows.spawn(0), self.betas, self.warmup)
         way, last, top = Book(0), Book(self.final, int(trace)), len(ladder) - 1
         start = path.reference.sample(rows.spawn(1), tuple(u.shape[1:]))
+        start = revived(start, path.f(start))
         state, _ = anneal(
             kernel, path, start, ladder, rows.spawn(2), order=range(1, top + 1), steps=self.steps, book=way
         )
         state, _ = anneal(
             kernel, path, state.u, ladder, rows.spawn(3), order=range(top, top + 1), steps=self.final, book=last
         )
-        cost = ladder.gradients + way.gradients + last.gradients
+        cost = 1 + ladder.gradients + way.gradients + last.gradients
         states = torch.stack(last.kept) if trace else None
         info = {"betas": ladder.betas, "steps": ladder.steps}
         return Run(state, cost, last.acceptance, way.divergences + last.divergences, states, last.statistics, info=info)
