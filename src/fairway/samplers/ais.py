@@ -35,8 +35,9 @@ from fairway.samplers.weights import MeanWeight, mean_weight
 class AIS(Driver):
     """Annealed importance sampling from N(0, std^2 I), from where chains are drawn (starting points are not used).
 
-    The draws carry `log_weights` and mean little without them; `samplers.resampled(draws)` makes them equal. `log_Z` is a lower bound on average,
-    with its standard error in `info["log_Z_error"]` and the effective number of draws in `info["ess"]`.
+    The draws carry `log_weights` and mean little without them; `samplers.resampled(draws)` makes them equal. `log_Z`
+    is a lower bound on average, with its standard error in `info["log_Z_error"]` and the effective number of draws in
+    `info["ess"]`.
 
     Args:
         temperatures: how many, or betas that rise from 0 to 1.
