@@ -2,7 +2,7 @@
 
     value +- standard_error    unit ("nats", "data units", "bits/dim", "1" for a pure number)
     relation                   equal | lower | upper: how the value stands to the quantity that it is named after
-    method                     exact: closed form or exact algorithm; numerical: quadrature, a solver; estimate: Monte Carlo
+    method                     exact: closed form or exact algorithm; numerical: a solver; estimate: Monte Carlo
     floor                      what the same number is between two fresh sets of data of the same sizes
 
 A distance of finite samples is never 0, so it is read beside its floor: a gap between two models that is under two

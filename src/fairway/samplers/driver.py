@@ -47,7 +47,7 @@ class Run:
         statistics: of the states that were passed, where they make sense.
         samples: the draws, where they are not the last states.
         log_weights, log_Z: where the driver makes them.
-        ess: (*U,) of the draws' means, where the driver knows it better than the statistics of single chains.
+        rhat, ess: (*U,) of the draws, where the driver knows them better than the statistics of single chains.
         info: anything else, by name.
     """
 
@@ -60,6 +60,7 @@ class Run:
     samples: Tensor | None = None
     log_weights: Tensor | None = None
     log_Z: float | None = None
+    rhat: Tensor | None = None
     ess: Tensor | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
@@ -234,7 +235,7 @@ def warm_up(kernel: Kernel, target: Target, state: State, rows: Rows, steps: int
     adaptation = kernel.adaptation(state, steps) if steps else None
     if adaptation is None:
         return state, 0.0
-    gradients = 0.0
+    state, gradients = adaptation.begin(state), 0.0
     for noise in noises(kernel, target.event, rows, steps):
         after, info = kernel.step(target, state, noise)
         state, gradients = adaptation.update(state, after, info), gradients + info.gradients

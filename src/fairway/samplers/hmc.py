@@ -6,7 +6,8 @@
 
 The leapfrog map is reversible (negate p and it runs back) and keeps volume, so min(1, exp(H(u, p) - H(u', p'))) is the
 right Metropolis test (Duane et al. 1987; Neal 2011); the energy error is O(e^2) over a trajectory of fixed length. The
-momentum lives in units of `scale`, which is the same as a diagonal mass 1 / scale^2. The length of a trajectory is
+momentum lives in units S of the state (`scale`: one per entry, or a matrix), u' = S p and p' = S^T grad log pi, which
+is the same as a mass matrix (S S^T)^-1. The length of a trajectory is
 drawn anew for every step (the same for all chains), because a fixed one can come back to where it started.
 
 A warm-up adapts, over all chains together, the step size, the scale and (unless `leapfrogs` is given) the length, by
@@ -22,7 +23,7 @@ from torch import Tensor
 from fairway.core.capability import Capability, HasEnergy
 from fairway.core.event import Event
 from fairway.core.numerics import event_sum, expand_as_rows
-from fairway.samplers.adaptation import Adaptation, Pooled, Trajectory
+from fairway.samplers.adaptation import Adaptation, Pooled, Trajectory, is_dense
 from fairway.samplers.kernel import Info, Kernel, Noise, State, accept, probability, shape_of, start_state
 from fairway.samplers.target import Target
 
@@ -38,22 +39,29 @@ class Rolling(State):
 
 
 def leapfrog(
-    target: Target, u: Tensor, grad: Tensor, p: Tensor, step: Tensor, leapfrogs: int = 1
+    target: Target, u: Tensor, grad: Tensor, p: Tensor, step: Tensor, leapfrogs: int = 1, mix: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Roll from (u, p); inner half kicks are merged in pairs.
 
     Args:
         step: step size times scale, broadcast over u; negative runs back in time.
+        mix: (D, D) factor of dense units, where `step` is the step size alone.
 
     Returns:
         u, log pi(u) (B,), its gradient, and p.
     """
-    p = torch.addcmul(p, step, grad, value=0.5)
+    p = torch.addcmul(p, step, grad if mix is None else grad @ mix, value=0.5)
     for i in range(leapfrogs):
-        u = torch.addcmul(u, step, p)
+        u = torch.addcmul(u, step, p if mix is None else p @ mix.T)
         value, grad = target.value_and_grad(u)
-        p = torch.addcmul(p, step, grad, value=1.0 if i + 1 < leapfrogs else 0.5)
+        p = torch.addcmul(p, step, grad if mix is None else grad @ mix, value=1.0 if i + 1 < leapfrogs else 0.5)
     return u, value, grad, p
+
+
+def rates(state: State, leapfrogs: int = 1) -> tuple[Tensor, int, Tensor | None]:
+    """What `leapfrog` is told after the momentum: how fast u moves, for how long, and the factor of dense units."""
+    step = expand_as_rows(state.step, state.u)
+    return (step, leapfrogs, state.scale) if is_dense(state.scale) else (step * state.scale, leapfrogs, None)
 
 
 def kinetic(p: Tensor) -> Tensor:
@@ -80,6 +88,7 @@ class HMC(Kernel):
             raise ValueError(f"expected a jitter from 0 to 1, got {jitter}")
         self.step_size, self.leapfrogs, self.jitter = step, leapfrogs, jitter
         self.static = jitter == 0 and leapfrogs is not None  # type: ignore[misc]
+        self.gradients = float(leapfrogs or 1)
 
     @property
     def requires(self) -> tuple[type[Capability], ...]:
@@ -101,8 +110,7 @@ class HMC(Kernel):
 
     def step(self, target: Target, state: State, noise: Noise) -> tuple[State, Info]:
         count, p = self._count(state, noise), noise["momentum"]
-        scaled = expand_as_rows(state.step, state.u) * state.scale
-        u, value, grad, end = leapfrog(target, state.u, state.grad, p, scaled, count)
+        u, value, grad, end = leapfrog(target, state.u, state.grad, p, *rates(state, count))
         log_ratio = value - state.value + kinetic(p) - kinetic(end)
         chance = probability(log_ratio)
         moved = accept(state, noise["accept"] < chance, u=u, value=value, grad=grad)

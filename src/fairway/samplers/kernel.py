@@ -36,7 +36,8 @@ Noise = dict[str, Tensor]
 class State:
     """Chains: u (B, *U), log p(u) (B,), its gradient (B, *U), and the step size of each chain (B,).
 
-    `scale` is the unit of each entry, (1, *U) or a scalar, for kernels that move in units of their own.
+    `scale` is the unit of each entry, (1, *U) or a scalar, for kernels that move in units of their own; or a matrix
+    (D, D) whose columns are those units, for points of shape (D,).
     """
 
     u: Tensor
@@ -71,6 +72,7 @@ class Kernel(Configurable, ABC):
     coupled: ClassVar[bool] = False  # adapts over all chains together, so draws depend on their number
     static: ClassVar[bool] = True  # the same operations at every step, whatever the noise
     step_size: float = 1.0  # where adaptation starts
+    gradients: float = 1.0  # of one step, where `static`
     wanted_acceptance: float | None = None  # None: nothing to adapt
     effective_temperature: float = 1.0
 

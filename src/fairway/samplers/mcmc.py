@@ -167,12 +167,14 @@ def _fitting(init: Tensor, chains: int, target: Target) -> Tensor:
 def _agreement(run: Run) -> tuple[Tensor | None, Tensor | None]:
     """Split R-hat (*U,) and the effective number of the draws (*U,): by ranks where the draws are the chains' states,
     else by running statistics, where each draw is the end of a chain of its own."""
-    if run.ess is None and run.trace is not None and run.samples is not None and len(run.trace) >= 4:
+    if run.ess is not None:
+        return run.rhat, run.ess
+    if run.trace is not None and run.samples is not None and len(run.trace) >= 4:
         from fairway.samplers.diagnostics import ess_bulk, rhat
 
         return rhat(run.trace), ess_bulk(run.trace)
     if run.statistics is None:
-        return None, run.ess
+        return None, None
     return run.statistics.split_rhat, run.statistics.ess_batch_means.clamp(max=len(run.draws))
 
 

@@ -20,7 +20,7 @@ from fairway.core.capability import Capability, HasEnergy
 from fairway.core.event import Event
 from fairway.core.numerics import event_sum, expand_as_rows
 from fairway.samplers.adaptation import Adaptation, Pooled
-from fairway.samplers.hmc import DIVERGENT, kinetic, leapfrog
+from fairway.samplers.hmc import DIVERGENT, kinetic, leapfrog, rates
 from fairway.samplers.kernel import Info, Kernel, Noise, State, accept, shape_of, start_state
 from fairway.samplers.target import Target
 
@@ -91,7 +91,7 @@ class Tree:
     Args:
         back, ahead: the edges.
         u, value, grad: the point picked.
-        energy: (B,) H at the root. scaled: step times scale.
+        energy: (B,) H at the root. scaled, mix: as `leapfrog` takes them.
         rho: (B, *U) sum of the momenta. log_weight: (B,) log of the sum of exp(H_root - H).
         accepted, leaves: (B,) sum of min(1, exp(H_root - H)) over the leaves, and how many.
     """
@@ -103,6 +103,7 @@ class Tree:
     grad: Tensor
     energy: Tensor
     scaled: Tensor
+    mix: Tensor | None
     rho: Tensor
     log_weight: Tensor
     accepted: Tensor
@@ -114,10 +115,11 @@ class Tree:
         """Trajectories of one point."""
         back, ahead = (Edge(state.u.clone(), p.clone(), state.grad.clone()) for _ in range(2))
         zero = torch.zeros_like(state.value)
-        scaled = (expand_as_rows(state.step, state.u) * state.scale).expand_as(state.u)
+        scaled, _, mix = rates(state)
         return cls(
             back, ahead, state.u.clone(), state.value.clone(), state.grad.clone(), kinetic(p) - state.value,
-            scaled, p.clone(), zero, zero.clone(), zero.clone(), torch.zeros_like(zero, dtype=torch.bool),
+            scaled.expand_as(state.u), mix, p.clone(),
+            zero, zero.clone(), zero.clone(), torch.zeros_like(zero, dtype=torch.bool),
         )  # fmt: skip
 
     def double(self, target: Target, going: Tensor, size: int, uniforms: Noise) -> Tensor:
@@ -174,7 +176,7 @@ class Half:
         half = cls(edge, edge.u, zero, edge.grad, torch.zeros_like(edge.p), zero - torch.inf, zero, zero, no, no)
         marks: list[tuple[Tensor, Tensor]] = []  # momentum and rho at the start of the blocks that are open
         for leaf in range(size):
-            u, value, grad, p = leapfrog(target, half.edge.u, half.edge.grad, half.edge.p, scaled)
+            u, value, grad, p = leapfrog(target, half.edge.u, half.edge.grad, half.edge.p, scaled, mix=tree.mix)
             gain = energy + value - kinetic(p)
             uniform = half._take(Edge(u, p, grad), value, torch.nan_to_num(gain, nan=-torch.inf), uniform)
             marks = half._check(leaf, p, marks)

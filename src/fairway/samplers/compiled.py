@@ -1,0 +1,106 @@
+"""A kernel whose step is compiled: for long runs of many chains on a small target.
+
+Eager steps on tiny tensors are spent on launching operations. `torch.compile` fuses the whole step of a kernel whose
+operations do not depend on the noise (`static`: Langevin, random walk, HMC with a fixed number of leapfrogs), draws of
+different steps staying apart; of other kernels (NUTS, HMC of random length) it fuses the log density with its gradient.
+Chains lie last in memory, so that the inner loop runs over chains and fills vector registers, however few entries *U
+has. Results differ from eager ones by rounding.
+
+Compiling takes seconds, once per target: it pays after thousands of steps. Without a C++ compiler the kernel runs
+eagerly and says so once.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairway.core.capability import Capability
+from fairway.core.event import Event
+from fairway.samplers.adaptation import Adaptation
+from fairway.samplers.kernel import Info, Kernel, Noise, State
+from fairway.samplers.target import Target
+
+
+class Compiled(Kernel):
+    """The same kernel, faster after a while.
+
+    Args:
+        kernel: any kernel.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.coupled, self.static = kernel.coupled, kernel.static  # type: ignore[misc]
+        self.step_size, self.wanted_acceptance = kernel.step_size, kernel.wanted_acceptance
+        self.effective_temperature = kernel.effective_temperature
+        self._bound: tuple[Target, Callable[..., Any]] | None = None
+
+    @property
+    def requires(self) -> tuple[type[Capability], ...]:
+        return self.kernel.requires
+
+    def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
+        return self.kernel.noise(event)
+
+    def lay_out(self, u: Tensor) -> Tensor:
+        return u.movedim(0, -1).contiguous().movedim(-1, 0)
+
+    def init(self, target: Target, u: Tensor) -> State:
+        return self.kernel.init(target, u)
+
+    def adaptation(self, state: State, steps: int) -> Adaptation | None:
+        return self.kernel.adaptation(state, steps)
+
+    def step(self, target: Target, state: State, noise: Noise) -> tuple[State, Info]:
+        if self._bound is None or self._bound[0] is not target:
+            self._bound = target, self._compile(target, type(state))
+        if not self.static:
+            return self.kernel.step(self._bound[1](), state, noise)
+        moved, info = self._bound[1](_values(state), noise)
+        return type(state)(*moved), Info(info[0], info[1], self.kernel.gradients, *info[2:])
+
+    def _compile(self, target: Target, kind: type[State]) -> Callable[..., Any]:
+        if not self.static:
+            faster = _with_gradient(target)
+            return lambda: faster
+
+        def move(values: list[Tensor], noise: Noise) -> tuple[list[Tensor], tuple[Any, ...]]:
+            state, info = self.kernel.step(target, kind(*values), noise)
+            return _values(state), (info.acceptance, info.divergent, info.proposal, info.momentum)
+
+        return compiled(move)
+
+
+class _WithGradient(Target):
+    """A target whose value and gradient are one compiled function."""
+
+    def value_and_grad(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        out: tuple[Tensor, Tensor] = self._ask(u)  # type: ignore[attr-defined]
+        return out
+
+
+def _with_gradient(target: Target) -> Target:
+    faster = _WithGradient(**{f.name: getattr(target, f.name) for f in fields(Target)})
+    object.__setattr__(faster, "_ask", compiled(target._traced if target.score is None else target.value_and_grad))
+    return faster
+
+
+def _values(state: State) -> list[Tensor]:
+    return [getattr(state, f.name) for f in fields(state)]
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`torch.compile`, or the function itself (with a warning) where there is no compiler."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except (InvalidCxxCompiler, RuntimeError):
+        warnings.warn("no C++ compiler was found: the kernel runs eagerly", stacklevel=3)
+        return function
+    return torch.compile(function)
