@@ -19,6 +19,7 @@ SAMPLERS = {
     "ais": "fairway.samplers.ais:AIS",
     "simulated_tempering": "fairway.samplers.simulated_tempering:SimulatedTempering",
     "smc": "fairway.samplers.smc:SMC",
+    "parallel_tempering": "fairway.samplers.parallel_tempering:ParallelTempering",
 }
 
 samplers = Registry("sampler", SAMPLERS)
