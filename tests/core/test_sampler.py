@@ -6,7 +6,7 @@ import torch
 from fairway.core.capability import CapabilityError, HasSample, HasScore
 from fairway.core.event import Event
 from fairway.core.model import Model
-from fairway.core.sampler import Direct, Draws, Sampler, as_sampler
+from fairway.core.sampler import Direct, Draws, Sampler, as_sampler, equally_weighted
 
 
 class Noise(HasSample, Model):
@@ -85,3 +85,28 @@ def test_coupled_chains_run_together_and_start_where_told():
     start = torch.tensor([[5.0, -3.0], [1.0, 20.0], [0.0, 0.0]], dtype=torch.float64)
     draws = model.draw(3, sampler=walk, init=start, batch_size=2, trace=True)
     assert walk.seen == 3 and torch.allclose(draws.samples, start)
+
+
+def test_weighted_draws_become_equal_ones():
+    samples = torch.arange(8.0).reshape(2, 4, 1)
+    log_weights = torch.tensor([[0.0, 0.0, -torch.inf, -torch.inf], [-torch.inf, -torch.inf, -torch.inf, 3.0]])
+    equal = equally_weighted(samples, log_weights, 0)
+    assert equal[..., 0].tolist() == [[0.0, 0.0, 1.0, 1.0], [7.0, 7.0, 7.0, 7.0]]
+    with pytest.raises(ValueError, match="positive weight"):
+        equally_weighted(samples, torch.full((2, 4), -torch.inf), 0)
+
+
+class Weighted(Sampler):
+    """Uniform draws on (0, 1) with weights that make their density 2 x."""
+
+    def run(self, model, n, *, context, generator, init=None, trace=False):
+        u = generator.uniform(1)
+        return Draws(u, log_weights=u.squeeze(1).log())
+
+
+def test_a_model_hands_out_samples_not_weighted_draws():
+    model = Noise(Event((1,)))
+    x = model.sample(20_000, sampler=Weighted(), generator=0)
+    assert float(x.mean()) == pytest.approx(2 / 3, abs=0.01)
+    assert torch.equal(x, model.sample(20_000, sampler=Weighted(), generator=0))
+    assert model.draw(5, sampler=Weighted(), generator=0).log_weights is not None

@@ -42,9 +42,9 @@ from fairway.core.config import Configurable
 from fairway.core.event import Event
 from fairway.core.objective import Objective, Solver, Stage
 from fairway.core.preprocessing import Preprocessing, context_default, continuous
-from fairway.core.random import Rows, Seed, seed_of
+from fairway.core.random import Rows, Seed, mix, seed_of
 from fairway.core.row_wise import CHUNK, RowWise
-from fairway.core.sampler import Direct, Draws, Sampler, as_sampler
+from fairway.core.sampler import Direct, Draws, Sampler, as_sampler, equally_weighted
 
 __all__ = ("Case", "Conditional", "Model", "final")
 
@@ -197,13 +197,17 @@ class Model(Configurable, RowWise, ABC):
             context: one context (*C) or a batch (B, *C).
             sampler: a sampler, a kernel or a registered name; None for the model's own.
             init: (n, *E) starting points in data units, for samplers that start somewhere.
-            generator: seed. The draw does not depend on `batch_size`, and n draws are a prefix of n + m.
+            generator: seed. The draw does not depend on `batch_size`, and n draws are a prefix of n + m (samplers that
+                couple their chains promise the same draws for the same seed and n; weighted draws are resampled).
 
         Returns:
             (n, *E), or (B, n, *E) for a batch of contexts.
         """
-        draws = self.draw(n, context=context, sampler=sampler, init=init, generator=generator, batch_size=batch_size)
-        return draws.samples
+        seed = seed_of(generator)
+        draws = self.draw(n, context=context, sampler=sampler, init=init, generator=seed, batch_size=batch_size)
+        if draws.log_weights is None:
+            return draws.samples
+        return equally_weighted(draws.samples, draws.log_weights, mix(seed, -2))
 
     @final
     @torch.no_grad()
@@ -245,6 +249,8 @@ class Model(Configurable, RowWise, ABC):
         draws.samples = self._to_data(draws.samples)
         if lead:  # rows ran as (n, B), so that a longer draw starts with a shorter one
             draws.samples = draws.samples.unflatten(0, (n, groups)).transpose(0, 1)
+            if draws.log_weights is not None:
+                draws.log_weights = draws.log_weights.unflatten(0, (n, groups)).transpose(0, 1)
         return draws
 
     @final

@@ -5,6 +5,7 @@ draws from any model that answers its questions. `Draws` is the one result: samp
 says of itself. "Strokes" are network evaluations per sample: the golf score.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from fairway.core.capability import Capability, HasSample, require
 from fairway.core.config import Configurable, lookup
-from fairway.core.random import Rows
+from fairway.core.random import Rows, generator_for
 
 
 @dataclass
@@ -76,6 +77,43 @@ class Draws:
             trace=torch.cat(traces, 1) if traces else None,
             info=parts[0].info,
         )
+
+
+def systematic(weights: Tensor, uniform: Tensor) -> Tensor:
+    """Systematic resampling, row by row.
+
+    Args:
+        weights: (M, n), up to a factor.
+        uniform: (M, 1) in [0, 1).
+
+    Returns:
+        indices (M, n), in order.
+
+    >>> systematic(torch.tensor([[0.5, 0.0, 0.25, 0.25]]), torch.tensor([[0.5]])).tolist()
+    [[0, 0, 2, 3]]
+    """
+    n = weights.shape[1]
+    edges = weights.double().cumsum(1)
+    points = (torch.arange(n, device=weights.device) + uniform.double()) / n * edges[:, -1:]
+    return torch.searchsorted(edges, points, right=True).clamp(max=n - 1)
+
+
+def equally_weighted(samples: Tensor, log_weights: Tensor, seed: int) -> Tensor:
+    """As many samples, equally weighted, out of weighted ones; heavy ones repeat.
+
+    Args:
+        samples: (n, *E), or (B, n, *E) one set per context. log_weights: (n,) or (B, n), nats.
+
+    Raises:
+        ValueError: a set whose every weight is zero.
+    """
+    flat = log_weights.reshape(-1, log_weights.shape[-1]).double()
+    if not bool((flat > -math.inf).any(1).all()):
+        raise ValueError("expected a positive weight, got none; the draws missed the target: use more temperatures")
+    uniform = torch.rand(len(flat), 1, generator=generator_for(seed), dtype=torch.float64)
+    index = systematic(flat.softmax(1).cpu(), uniform).to(samples.device)
+    sets = samples.reshape(len(flat), flat.shape[1], *samples.shape[log_weights.ndim :])
+    return torch.stack([rows[i] for rows, i in zip(sets, index, strict=True)]).reshape(samples.shape)
 
 
 class Sampler(Configurable, ABC):

@@ -103,4 +103,4 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     except (InvalidCxxCompiler, RuntimeError):
         warnings.warn("no C++ compiler was found: the kernel runs eagerly", stacklevel=3)
         return function
-    return torch.compile(function)
+    return torch.compile(function, dynamic=False)  # a kernel for each number of chains is much faster than one for all

@@ -21,6 +21,7 @@ from fairway.core.capability import Capability
 from fairway.core.config import Configurable
 from fairway.core.event import Event
 from fairway.core.random import Rows
+from fairway.core.sampler import Sampler
 from fairway.samplers.diagnostics.statistics import Statistics
 from fairway.samplers.kernel import Kernel, Noise, State
 from fairway.samplers.target import Target
@@ -84,6 +85,13 @@ class Driver(Configurable, ABC):
     def requires(self) -> tuple[type[Capability], ...]:
         """Capabilities of the model that this driver asks, besides the kernel's."""
         return ()
+
+    def as_sampler(self) -> Sampler:
+        """The driver with a kernel that suits most densities, Hamiltonian Monte Carlo."""
+        from fairway.samplers.hmc import HMC
+        from fairway.samplers.mcmc import MCMC
+
+        return MCMC(HMC(), self)
 
     @abstractmethod
     def run(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fairway.core.capability import Capability, HasEnergy
+from fairway.core.capability import Capability, HasEnergy, HasScore
 from fairway.core.event import Event
 from fairway.core.numerics import event_sum, expand_as_rows
 from fairway.samplers.adaptation import Adaptation, Pooled, Trajectory, is_dense
@@ -92,7 +92,7 @@ class HMC(Kernel):
 
     @property
     def requires(self) -> tuple[type[Capability], ...]:
-        return (HasEnergy,)
+        return (HasEnergy, HasScore)  # a score exists on continuous units alone
 
     def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
         sources: dict[str, tuple[str, tuple[int, ...]]] = {"momentum": ("normal", shape_of(event))}

@@ -49,7 +49,7 @@ class Langevin(Kernel):
 
     @property
     def requires(self) -> tuple[type[Capability], ...]:
-        return (HasEnergy,) if self.metropolis else (HasScore,)
+        return (HasEnergy, HasScore) if self.metropolis else (HasScore,)
 
     def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
         return {"move": ("normal", shape_of(event)), **({"accept": ("uniform", ())} if self.metropolis else {})}

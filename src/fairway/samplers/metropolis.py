@@ -10,7 +10,7 @@ adapts to it. Metropolis et al. 1953. Model units.
 import torch
 from torch import Tensor
 
-from fairway.core.capability import Capability, HasEnergy
+from fairway.core.capability import Capability, HasEnergy, HasScore
 from fairway.core.event import Event
 from fairway.core.numerics import expand_as_rows
 from fairway.samplers.kernel import Info, Kernel, Noise, State, accept, probability, shape_of
@@ -33,7 +33,7 @@ class RandomWalk(Kernel):
 
     @property
     def requires(self) -> tuple[type[Capability], ...]:
-        return (HasEnergy,)
+        return (HasEnergy, HasScore)  # a score exists on continuous units alone
 
     def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
         return {"move": ("normal", shape_of(event)), "accept": ("uniform", ())}

@@ -12,6 +12,8 @@ SAMPLERS = {
     "random_walk": "fairway.samplers.metropolis:RandomWalk",
     "hmc": "fairway.samplers.hmc:HMC",
     "nuts": "fairway.samplers.nuts:NUTS",
+    "gibbs": "fairway.samplers.gibbs:Gibbs",
+    "compiled": "fairway.samplers.compiled:Compiled",
     # drivers
     "fixed": "fairway.samplers.driver:Fixed",
     "long": "fairway.samplers.driver:Long",

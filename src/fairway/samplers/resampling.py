@@ -14,6 +14,10 @@ import math
 import torch
 from torch import Tensor
 
+from fairway.core.sampler import systematic
+
+__all__ = ("along_curve", "log_mean", "next_step", "share", "systematic")
+
 DIGITS, LONGEST = 6, 60  # binary digits of one coordinate, and of all
 ROUNDS = 24  # of bisection
 SMALLEST = 60.0  # nats below what is left of the path, where the bisection starts
@@ -49,25 +53,6 @@ def next_step(f: Tensor, left: float, wanted: float) -> float:
         good = float(share(math.exp(middle) * f)) >= wanted
         low, high = (middle, high) if good else (low, middle)
     return math.exp(low)
-
-
-def systematic(weights: Tensor, uniform: Tensor) -> Tensor:
-    """Systematic resampling, row by row.
-
-    Args:
-        weights: (M, n), up to a factor.
-        uniform: (M, 1) in [0, 1).
-
-    Returns:
-        indices (M, n), in order.
-
-    >>> systematic(torch.tensor([[0.5, 0.0, 0.25, 0.25]]), torch.tensor([[0.5]])).tolist()
-    [[0, 0, 2, 3]]
-    """
-    n = weights.shape[1]
-    edges = weights.double().cumsum(1)
-    points = (torch.arange(n, device=weights.device) + uniform.double()) / n * edges[:, -1:]
-    return torch.searchsorted(edges, points, right=True).clamp(max=n - 1)
 
 
 def along_curve(v: Tensor) -> Tensor:

@@ -29,7 +29,6 @@ from torch import Tensor
 
 from fairway.core.capability import Capability, HasEnergy
 from fairway.core.random import Rows
-from fairway.core.sampler import Sampler
 from fairway.samplers.driver import ChainError, Driver, Run, noises
 from fairway.samplers.kernel import Kernel, Noise, State, shape_of
 from fairway.samplers.resampling import along_curve, log_mean, next_step, share, systematic
@@ -86,13 +85,6 @@ class SMC(Driver):
 
     def chains(self, n: int) -> int:
         return _whole_islands(max(n, self.particles))
-
-    def as_sampler(self) -> Sampler:
-        """Hamiltonian moves."""
-        from fairway.samplers.hmc import HMC
-        from fairway.samplers.mcmc import MCMC
-
-        return MCMC(HMC(), self)
 
     def run(
         self,

@@ -5,7 +5,7 @@
 
 w are unnormalised weights of n draws, given as logs, nats; a weight of zero is a log of minus infinity. If E w = Z, the
 log of the mean is below log Z on average (Jensen), and rarely far above: P(log mean w > log Z + b) < e^-b (Markov).
-Equal draws are made by systematic resampling (`resampling`).
+Equal draws are made by systematic resampling.
 """
 
 import math
@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fairway.core.random import Seed, generator_for, seed_of
-from fairway.core.sampler import Draws
-from fairway.samplers.resampling import systematic
+from fairway.core.random import Seed, seed_of
+from fairway.core.sampler import Draws, equally_weighted
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,5 @@ def resampled(draws: Draws, generator: Seed = 0) -> Draws:
     """
     if draws.log_weights is None:
         return draws
-    if not bool((draws.log_weights > -math.inf).any()):
-        raise ValueError("expected a positive weight, got none; the draws missed the target: use more temperatures")
-    weights = torch.softmax(draws.log_weights.double().cpu(), 0)
-    uniform = torch.rand(1, 1, generator=generator_for(seed_of(generator)), dtype=torch.float64)
-    index = systematic(weights.unsqueeze(0), uniform)[0].to(draws.samples.device)
-    return replace(draws, samples=draws.samples[index], log_weights=None)
+    samples = equally_weighted(draws.samples, draws.log_weights, seed_of(generator))
+    return replace(draws, samples=samples, log_weights=None)
