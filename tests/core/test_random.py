@@ -24,6 +24,25 @@ def test_rows_do_not_care_how_they_are_batched(law, seed, start, n, more):
     assert torch.equal(law(Rows(seed, n, start)), whole[start : start + n])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("law", ["normal", "uniform"])
+@given(
+    seed=st.integers(-(2**62), 2**62),
+    start=st.integers(0, 200),
+    n=st.integers(1, 150),
+    shape=st.sampled_from([(), (1,), (3,), (7, 5)]),
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+)
+def test_noise_ahead_is_noise_call_by_call(law, dtype, seed, start, n, shape, counts):
+    """Whatever mixture of calls for one and calls for many."""
+    singly, ahead = Rows(seed, n, start, dtype), Rows(seed, n, start, dtype)
+    for count in counts:
+        many = ahead.ahead(law, count, *shape)
+        assert many.shape == (count, n, *shape) and many.dtype == dtype
+        assert torch.equal(many, torch.stack([getattr(singly, law)(*shape) for _ in range(count)]))
+    assert torch.equal(getattr(ahead, law)(*shape), getattr(singly, law)(*shape))
+
+
 @given(st.lists(st.integers(-(2**63), 2**63), min_size=1, max_size=4))
 def test_a_hash_is_a_seed_and_depends_on_every_number(numbers):
     assert 0 <= mix(*numbers) < 2**63
