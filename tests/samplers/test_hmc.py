@@ -1,6 +1,7 @@
 """The leapfrog map runs back, keeps volume and energy, and costs what it says; trajectories are as long as asked."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -22,6 +23,7 @@ def banana(u):
 
 BANANA = Target(banana, event=Event((2,)))
 STEP = torch.tensor([[0.11, 0.07]], dtype=torch.float64)  # a step size times a scale
+TILTED = torch.tensor([[0.8, 0.0], [0.5, 1.3]], dtype=torch.float64)  # a matrix of units
 
 
 def start(n=64, seed=0):
@@ -48,17 +50,20 @@ def counted(log_prob):
 # ----------------------------------------------------------------------------------------------------------- leapfrog
 
 
-def test_the_leapfrog_map_runs_back():
+@pytest.mark.parametrize("mix", [None, TILTED], ids=["units", "tilted units"])
+def test_the_leapfrog_map_runs_back(mix):
     u, p = start()
     _, grad = BANANA.value_and_grad(u)
-    end, _, end_grad, end_p = leapfrog(BANANA, u, grad, p, STEP, 25)
+    end, _, end_grad, end_p = leapfrog(BANANA, u, grad, p, STEP, 25, mix)
     assert float((end - u).norm(dim=1).min()) > 0.1
-    for back in (leapfrog(BANANA, end, end_grad, -end_p, STEP, 25), leapfrog(BANANA, end, end_grad, end_p, -STEP, 25)):
+    for momentum, step in ((-end_p, STEP), (end_p, -STEP)):
+        back = leapfrog(BANANA, end, end_grad, momentum, step, 25, mix)
         torch.testing.assert_close(back[0], u, rtol=0, atol=1e-12)
         torch.testing.assert_close(back[3].abs(), p.abs(), rtol=0, atol=1e-12)
 
 
-def test_the_leapfrog_map_keeps_volume():
+@pytest.mark.parametrize("mix", [None, TILTED], ids=["units", "tilted units"])
+def test_the_leapfrog_map_keeps_volume(mix):
     def score(u):  # in closed form, so that autograd goes through the whole map
         x, y = u.unbind(1)
         bend = y - x.square() / 2
@@ -74,7 +79,7 @@ def test_the_leapfrog_map_keeps_volume():
 
     def move(point):
         at, momentum = point[:2].unsqueeze(0), point[2:].unsqueeze(0)
-        end, _, _, end_p = leapfrog(target, at, score(at), momentum, STEP, 12)
+        end, _, _, end_p = leapfrog(target, at, score(at), momentum, STEP, 12, mix)
         return torch.cat([end[0], end_p[0]])
 
     for point in torch.cat([u, p], 1):
@@ -153,17 +158,19 @@ def test_the_test_is_the_energy_error():
     torch.testing.assert_close(after.grad, torch.where(taken.unsqueeze(1), grad, state.grad))
 
 
-def test_units_are_a_diagonal_mass():
-    """A kernel with scale s moves u as one with scale 1 moves u / s."""
-    s = torch.tensor([[3.0, 0.2]], dtype=torch.float64)
-    stretched = Target(lambda u: banana(u / s), event=Event((2,)))
-    u, p = start()
+@pytest.mark.parametrize("factor", [torch.tensor([3.0, 0.2]).double().diag(), TILTED], ids=["units", "tilted units"])
+def test_units_are_a_mass(factor):
+    """A kernel with units S moves S v as one without moves v; where S is diagonal it may be given as its entries."""
+    stretched = Target(lambda u: banana(torch.linalg.solve_triangular(factor, u.T, upper=False).T), event=Event((2,)))
+    v, p = start()
     noise = {"momentum": p, "accept": torch.rand(64, generator=torch.Generator().manual_seed(0)).double()}
     kernel = HMC(0.4, 4, jitter=0)
-    plain, _ = kernel.step(BANANA, kernel.init(BANANA, u), noise)
-    state = kernel.init(stretched, u * s)
-    wide, _ = kernel.step(stretched, type(state)(state.u, state.value, state.grad, state.step, s, state.length), noise)
-    torch.testing.assert_close(wide.u / s, plain.u)
+    plain, _ = kernel.step(BANANA, kernel.init(BANANA, v), noise)
+    state = kernel.init(stretched, v @ factor.T)
+    diagonal = torch.equal(factor, factor.diagonal().diag())
+    for scale in [factor, factor.diagonal().unsqueeze(0)] if diagonal else [factor]:
+        moved, _ = kernel.step(stretched, replace(state, scale=scale), noise)
+        torch.testing.assert_close(moved.u, plain.u @ factor.T)
 
 
 def test_divergences_are_counted_and_refused():

@@ -31,6 +31,11 @@ def own_units(state, rows):
     return replace(state, scale=scale, step=state.step * (0.5 + rows.uniform()))
 
 
+def tilted_units(state, rows):
+    """A matrix of units, and a step size per chain."""
+    return replace(own_units(state, rows), scale=state.u.new_tensor([[0.8, 0.0], [0.5, 1.3]]))
+
+
 def long_trajectories(state, rows):
     """The length that ChEES would have found."""
     return replace(state, length=state.u.new_tensor(1.3))
@@ -74,9 +79,10 @@ def test_the_functionals_of_a_point():
         (HMC(0.3, leapfrogs=4, jitter=0), None, 50_000),
         (HMC(0.3, leapfrogs=6), None, 20_000),
         (HMC(0.3, leapfrogs=6), own_units, 20_000),
+        (HMC(0.3, leapfrogs=6), tilted_units, 20_000),
         (HMC(0.3), long_trajectories, 20_000),
     ],
-    ids=["random walk", "mala", "hmc", "hmc jittered", "hmc in units", "hmc of chees"],
+    ids=["random walk", "mala", "hmc", "hmc jittered", "hmc in units", "hmc in tilted units", "hmc of chees"],
 )
 def test_exact_kernels_pass(kernel, start, chains):
     check_kernel(kernel, start=start, chains=chains)
@@ -86,12 +92,13 @@ def test_the_no_u_turn_sampler_passes():
     check_kernel(NUTS(0.6), chains=8000)
 
 
-def test_the_no_u_turn_sampler_passes_with_large_steps_in_units():
-    check_kernel(NUTS(1.0), start=own_units, chains=4000)
+@pytest.mark.parametrize("start", [own_units, tilted_units])
+def test_the_no_u_turn_sampler_passes_with_large_steps_in_units(start):
+    check_kernel(NUTS(1.0), start=start, chains=3000)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", [None, own_units], ids=["one unit", "own units"])
+@pytest.mark.parametrize("start", [None, own_units, tilted_units], ids=["one unit", "own", "tilted"])
 @pytest.mark.parametrize("doublings", [2, 10])
 @pytest.mark.parametrize("step", [0.1, 0.3, 0.8, 1.2])
 def test_the_no_u_turn_sampler_passes_with_more_chains(step, doublings, start):
