@@ -30,6 +30,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairway.core.numerics import log_sum_exp
+
 torch.set_num_threads(1)
 warnings.filterwarnings("ignore")  # peers deprecate parts of one another
 
@@ -109,10 +111,15 @@ class Ring:
         return (self.centres[mode] + self.sd * rng.standard_normal((n, 2))).astype(np.float32)
 
     def torch_log_prob(self) -> Callable[[Tensor], Tensor]:
-        """(B, 2) -> (B,)."""
-        centres, log_weights = torch.from_numpy(self.centres).float(), torch.from_numpy(np.log(self.weights)).float()
-        half = 0.5 / self.sd**2
-        return lambda x: (log_weights - half * (x[:, None] - centres).square().sum(-1)).logsumexp(-1)
+        """(B, 2) -> (B,); chains last and one exponential a mode, as torch computes it fastest, for us and for peers."""
+        first, second = torch.from_numpy(self.centres).float().T.unsqueeze(-1)
+        log_weights, half = torch.from_numpy(np.log(self.weights)).float().unsqueeze(-1), 0.5 / self.sd**2
+
+        def log_prob(x: Tensor) -> Tensor:
+            square = (x[:, 0] - first).square() + (x[:, 1] - second).square()
+            return log_sum_exp(log_weights - half * square, 0)
+
+        return log_prob
 
     def jax_log_prob(self) -> Callable[[Any], Any]:
         """(2,) -> ()."""

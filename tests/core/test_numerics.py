@@ -8,6 +8,7 @@ import scipy.stats
 import torch
 
 from fairway.core import numerics
+from fairway.core.random import Rows
 
 
 def test_normal_against_scipy():
@@ -73,3 +74,13 @@ def test_sums_and_inverses():
         assert float(
             torch.nn.functional.softplus(torch.tensor(numerics.softplus_inverse(y)).double())
         ) == pytest.approx(y)
+
+
+def test_log_sum_exp_is_torchs_with_its_gradient():
+    x = (50 * Rows(0, 6, dtype=torch.float64).normal(5)).requires_grad_()
+    for dim in (0, 1):
+        ours, theirs = numerics.log_sum_exp(x, dim), torch.logsumexp(x, dim)
+        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(*(torch.autograd.grad(y.sum(), x)[0] for y in (ours, theirs)))
+    ends = torch.tensor([[-torch.inf, -torch.inf], [-torch.inf, 3.0], [torch.inf, 0.0], [1e38, 1e38]])
+    assert torch.equal(numerics.log_sum_exp(ends), torch.logsumexp(ends, 1))
