@@ -196,5 +196,14 @@ def test_long_chains_are_given_one_context():
     model, sampler = Given(Event((1,)), Event((1,))), MCMC(HMC(), Long(8, warmup=60))
     x = model.sample(200, context=torch.tensor([7.0]), sampler=sampler, generator=0)
     assert float(x.mean()) == pytest.approx(7, abs=0.6)
-    with pytest.raises(ValueError, match="one context for all draws of long chains, got several"):
+    with pytest.raises(ValueError, match="one context for draws that share their chains, got several"):
+        model.sample(50, context=torch.tensor([[1.0], [2.0]]), sampler=sampler, generator=0)
+
+
+@pytest.mark.parametrize("sampler", ["smc", "parallel_tempering"])
+def test_populations_of_their_own_size_are_given_one_context(sampler):
+    model = Given(Event((1,)), Event((1,)))
+    x = model.sample(100, context=torch.tensor([3.0]), sampler=sampler, generator=0)
+    assert x.shape == (100, 1) and float(x.mean()) == pytest.approx(3, abs=0.5)
+    with pytest.raises(ValueError, match="one context for draws that share their chains, got several"):
         model.sample(50, context=torch.tensor([[1.0], [2.0]]), sampler=sampler, generator=0)

@@ -67,7 +67,7 @@ class MCMC(Sampler):
             ValueError: starting points that do not fit.
         """
         chains = self.driver.chains(n)
-        given = _one_for_all(context, chains) if chains != n else context
+        given = _one_for_all(context) if self.driver.coupled else context
         target = model if isinstance(model, Target) else Target.of(model, given)
         rows = generator if chains == n else Rows(generator.seed, chains, 0, generator.dtype, generator.device)
         u = target.starts(rows.spawn(0)) if init is None else _fitting(init, chains, target)
@@ -148,11 +148,11 @@ def _as_long(sampler: Any) -> Sampler:
     return MCMC(chosen.kernel, Long()) if plain and isinstance(chosen.driver, Fixed) else chosen
 
 
-def _one_for_all(context: Tensor | None, chains: int) -> Tensor | None:
-    """The context of a few long chains: all draws must be given the same."""
+def _one_for_all(context: Tensor | None) -> Tensor | None:
+    """The context (1, ...) of chains that depend on one another: all draws must have the same."""
     if context is not None and not bool((context == context[:1]).all()):
-        raise ValueError("expected one context for all draws of long chains, got several: sample each on its own")
-    return None if context is None else context[:chains]
+        raise ValueError("expected one context for draws that share their chains, got several: sample each on its own")
+    return None if context is None else context[:1]
 
 
 def _fitting(init: Tensor, chains: int, target: Target) -> Tensor:

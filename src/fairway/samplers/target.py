@@ -109,24 +109,28 @@ class Target:
     def of(cls, model: Any, context: Tensor | None = None) -> "Target":
         """The target of a model in its own units: its energy where it has one, else its score alone.
 
+        Args:
+            model: what to draw from.
+            context: (B, ...) embedded, a row for each chain; or one row for any number of chains.
+
         Raises:
             CapabilityError: a model with neither, and no blocks to redraw.
         """
         known: dict[str, Any] = {"event": model.model_event, "dtype": model.dtype, "device": model.device}
-        if context is not None:
+        if context is not None and len(context) > 1:
             known["part"] = lambda index: cls.of(model, context[index])
         if hasattr(model, "_chains"):
-            known["start"] = lambda rows: model._chains(context, rows)
+            known["start"] = lambda rows: model._chains(_for_rows(context, rows.n), rows)
         if model.supports(HasGibbs, units="model"):
             known |= {"blocks": model.blocks, "resample": model._resample}
         if model.supports(HasEnergy, units="model"):
-            return cls(lambda u: model._log_unnorm(u, context), **known)
+            return cls(lambda u: model._log_unnorm(u, _for_rows(context, len(u))), **known)
         if model.supports(HasLogProb, units="model"):  # a probability of discrete data
-            return cls(lambda u: model._log_prob(u, context), **known)
+            return cls(lambda u: model._log_prob(u, _for_rows(context, len(u))), **known)
         if "resample" in known:
             return cls(None, **known)
         require(model, (HasScore,), "a chain")
-        return cls(None, lambda u: model._score(u, context), **known)
+        return cls(None, lambda u: model._score(u, _for_rows(context, len(u))), **known)
 
     @classmethod
     def posterior(cls, model: Any, x: Any, context: Any = None) -> "Target":
@@ -171,7 +175,8 @@ class Target:
             raise ValueError(f"expected a noise level in (0, 1], got {t}")
 
         def score(u: Tensor) -> Tensor:
-            out: Tensor = model._score_at(u, torch.full((len(u),), t, dtype=u.dtype, device=u.device), context)
+            level = torch.full((len(u),), t, dtype=u.dtype, device=u.device)
+            out: Tensor = model._score_at(u, level, _for_rows(context, len(u)))
             return out
 
         return cls(None, score, event=model.model_event, dtype=model.dtype, device=model.device)
@@ -244,6 +249,11 @@ class _At(Target):
         q = self.path.reference
         row = expand_as_rows(self.beta, u) if isinstance(self.beta, Tensor) and self.beta.ndim else self.beta
         return _blend(self.beta, q.log_prob(u), value), _blend(row, q.score(u), grad)
+
+
+def _for_rows(context: Tensor | None, rows: int) -> Tensor | None:
+    """A context of one row serves any number of chains."""
+    return context.expand(rows, *context.shape[1:]) if context is not None and len(context) == 1 else context
 
 
 def _apart(target: Target, ask: Callable[[Target, Tensor], tuple[Tensor, ...]], u: Tensor) -> tuple[Tensor, ...]:
