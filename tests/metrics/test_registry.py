@@ -18,3 +18,12 @@ def test_a_metric_is_a_number_of_a_model_and_held_out_rows(name, normal, rows):
 
 def test_the_core_finds_the_table_by_role():
     assert registry("metric") is metrics
+
+
+def test_every_name_that_the_package_offers_is_there():
+    import fairway.metrics as package
+
+    for name in package._WHERE:
+        assert callable(getattr(package, name)), name
+    with pytest.raises(AttributeError, match="no attribute 'frechett'"):
+        package.frechett  # noqa: B018

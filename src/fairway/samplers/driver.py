@@ -306,7 +306,7 @@ class Long(Driver):
 
     coupled = True
 
-    def __init__(self, chains: int = 16, warmup: int = 500, thin: int = 1) -> None:
+    def __init__(self, chains: int = 16, warmup: int = 300, thin: int = 1) -> None:
         if chains < 1 or warmup < 0 or thin < 1:
             raise ValueError(f"expected chains >= 1, warmup >= 0, thin >= 1; got {chains}, {warmup}, {thin}")
         self.parallel, self.warmup, self.thin = chains, warmup, thin

@@ -191,13 +191,14 @@ class Half:
         self.accepted = self.accepted + alive * gain.clamp(max=0.0).exp()
         self.leaves = self.leaves + alive
         total = torch.logaddexp(self.log_weight, gain)
-        share = (gain - total).exp().nan_to_num(nan=0.0)
+        share = (gain - total).exp()
         picked = uniform < share
         rows = expand_as_rows(picked, edge.u)
         self.u, self.grad = torch.where(rows, edge.u, self.u), torch.where(rows, edge.grad, self.grad)
         self.value, self.log_weight = torch.where(picked, value, self.value), total
         self.edge, self.stopped = edge, self.stopped | self.divergent
-        return torch.where(picked, uniform / share.clamp(min=1e-30), (uniform - share) / (1 - share).clamp(min=1e-30))
+        # what is left of the uniform number is uniform again, within the part that it fell into
+        return torch.where(picked, uniform / share, (uniform - share) / (1 - share))
 
     def _check(self, leaf: int, p: Tensor, marks: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
         """Test every block of leaves that ends at this one; `marks` are the blocks that are still open, oldest first.
