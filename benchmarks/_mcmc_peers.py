@@ -111,7 +111,7 @@ class Ring:
         return (self.centres[mode] + self.sd * rng.standard_normal((n, 2))).astype(np.float32)
 
     def torch_log_prob(self) -> Callable[[Tensor], Tensor]:
-        """(B, 2) -> (B,); chains last and one exponential a mode, as torch computes it fastest, for us and for peers."""
+        """(B, 2) -> (B,); chains last and one exponential a mode: torch's fastest, for us and for peers."""
         first, second = torch.from_numpy(self.centres).float().T.unsqueeze(-1)
         log_weights, half = torch.from_numpy(np.log(self.weights)).float().unsqueeze(-1), 0.5 / self.sd**2
 

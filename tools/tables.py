@@ -78,9 +78,64 @@ def awkward_units(found: dict[str, Any]) -> str:
     return table(["model", "integral of the density", "means off by (std)", "std of samples / data"], rows)
 
 
+def chains(found: dict[str, Any]) -> str:
+    """Milliseconds per draw of all chains, and the goals."""
+    columns = list(dict.fromkeys((r["problem"], r["chains"]) for r in found["rows"] if r["chains"] > 1))
+    cells = {(r["side"], r["problem"], r["chains"]): r for r in found["rows"]}
+    sides = list(dict.fromkeys(r["side"] for r in found["rows"]))
+    rows = []
+    for side in sides:
+        mine = [cells.get((side, *column)) for column in columns]
+        if any(mine):
+            rows.append([side, *(number(r and r["ms_per_draw"]) for r in mine)])
+            first = [number(r and r.get("first_call_s"), ".1f") for r in mine]
+            ess = [number(r and r.get("min_bulk_ess_per_s"), ",.0f") for r in mine]
+            rows[-1] += [" / ".join(ess), " / ".join(first)]
+    head = ["side", *(f"{problem}, {n} chains: ms per draw" for problem, n in columns)]
+    goals = [
+        [g["what"], f"{g['times']:.2f}", number(g["goal"], ".1f"), "yes" if g["ok"] else "no"] for g in found["goals"]
+    ]
+    peers = ", ".join(f"{name} {version}" for name, version in found["peers"].items())
+    return "\n\n".join(
+        [
+            f"HMC at the same step size and 10 leapfrogs, one thread, CPU time, against {peers}.",
+            table([*head, "min bulk ESS per second", "first call, s"], rows),
+            table(["times", "reached", "goal", "ok"], goals),
+            "Where blackjax wins:",
+            "\n".join(f"- {line}" for line in found["blackjax_wins"]),
+        ]
+    )
+
+
+def eight_modes(found: dict[str, Any]) -> str:
+    """Who finds the weights of the modes."""
+    rows = [
+        [
+            name,
+            number(r["total_variation"]),
+            number(r["worst_total_variation"]),
+            number(r["log_Z_error"]),
+            number(r["cpu_seconds"], ".2f"),
+        ]
+        for name, r in found["rows"].items()
+    ]
+    return table(["sampler", "total variation", "worst", "error of log Z, nats", "CPU s"], rows)
+
+
+def metrics(found: dict[str, Any]) -> str:
+    """Seconds of each group of metrics."""
+    rows = [[name, number(seconds, ".2f")] for name, seconds in found["cpu_seconds"].items()]
+    return table(
+        [f"metrics, n = {found['n']:,}, d = {found['d']}", "CPU s"], [*rows, ["all", number(found["total"], ".2f")]]
+    )
+
+
 SECTIONS = {
     "digits": ("Handwritten digits, 30 seconds each", "benchmarks/reproduce_digits.py", digits),
     "awkward_units": ("Awkward units", "benchmarks/reproduce_awkward_units.py", awkward_units),
+    "mcmc": ("Markov chains against their peers", "benchmarks/mcmc.py", chains),
+    "eight_modes": ("Eight modes of weights 1 to 8", "benchmarks/eight_modes.py", eight_modes),
+    "metrics": ("All point values of the metrics", "benchmarks/metrics.py", metrics),
 }
 
 

@@ -72,8 +72,8 @@ def logistic_interval(
 def log_sum_exp(x: Tensor, dim: int = -1) -> Tensor:
     """log of the sum of exp(x) along `dim`, with one exponential an entry.
 
-    `torch.logsumexp` takes a second one for the gradient; here it reuses the first, which halves the cost of a mixture's
-    gradient once it is compiled. All minus infinity gives minus infinity, with a gradient of NaN (there is none).
+    `torch.logsumexp` takes a second one for the gradient; here it reuses the first, which halves the cost of a
+    mixture's gradient once it is compiled. All minus infinity gives minus infinity, with a gradient of NaN (there is none).
     """
     limit = torch.finfo(x.dtype).max
     top = x.detach().amax(dim, keepdim=True).clamp(-limit, limit)
