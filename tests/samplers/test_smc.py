@@ -9,7 +9,6 @@ from fairway.core.event import Event
 from fairway.models.classical.gaussian import Gaussian
 from fairway.samplers import HMC, SMC, ChainError, Fixed, Langevin, RandomWalk, draw
 from fairway.samplers.mcmc import MCMC
-from fairway.samplers.smc import effective
 
 ANGLES = torch.arange(8, dtype=torch.float64) * math.pi / 4
 MODES = 4 * torch.stack([ANGLES.cos(), ANGLES.sin()], 1)
@@ -116,12 +115,6 @@ def test_refusals():
     for wrong in ({"share": 1.0}, {"moves": 0}, {"std": 0.0}, {"particles": 64}, {"pilot": -1}):
         with pytest.raises(ValueError, match="expected"):
             SMC(**wrong)
-
-
-def test_the_effective_number_of_independent_draws_is_their_number():
-    u = torch.randn(64 * 200, 2, dtype=torch.float64)
-    ess = effective(u, torch.full((200, 64), 1 / len(u), dtype=torch.float64))
-    torch.testing.assert_close(ess / len(u), torch.ones(2, dtype=torch.float64), atol=0.35, rtol=0)
 
 
 def test_a_driver_is_registered_and_remembers_its_arguments():

@@ -321,7 +321,6 @@ def account(replicas: Replicas, n: int, trace: bool) -> Run:
 
     ledger, ladder = replicas.ledger, replicas.ladder
     draws = torch.stack(ledger.draws)
-    flat = draws.flatten(0, 1)
     log_Z, error = stepping_stones(ladder.betas, torch.stack(ledger.f))
     assert ledger.trips is not None and isinstance(ledger.acceptance, Tensor)
     info: dict[str, Any] = {"betas": ladder.betas, "steps": ladder.steps, "swap_acceptance": ledger.swap_acceptance}
@@ -330,10 +329,22 @@ def account(replicas: Replicas, n: int, trace: bool) -> Run:
     state = replace(replicas.state, u=draws[-1])
     gradients = ladder.gradients + ledger.gradients * (replicas.count - 1)
     run = Run(state, gradients, cold, ledger.divergences, draws if trace else None, log_Z=log_Z, info=info)
-    run.samples = flat[torch.arange(n, device=flat.device) * len(flat) // n]
+    run.samples = spread(draws, n)
     if len(draws) >= 4:
         run.rhat, run.ess = rhat(draws), ess_bulk(draws).clamp(max=float(n))
     return run
+
+
+def spread(draws: Tensor, n: int) -> Tensor:
+    """n of the draws (rounds, C, *U): of all chains, in rounds that lie evenly.
+
+    >>> spread(torch.arange(12).reshape(6, 2), 4).tolist()
+    [4, 5, 10, 11]
+    """
+    rounds, chains = draws.shape[:2]
+    wanted = math.ceil(n / chains)
+    picked = torch.arange(1, wanted + 1, device=draws.device) * rounds // wanted - 1
+    return draws[picked].flatten(0, 1)[:n]
 
 
 def _after_first(steps: Tensor, others: Tensor) -> Tensor:
