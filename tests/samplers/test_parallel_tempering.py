@@ -10,15 +10,9 @@ from fairway.core.random import Rows
 from fairway.samplers import HMC, ChainError, Langevin, ParallelTempering, RandomWalk, draw
 from fairway.samplers.driver import Fixed
 from fairway.samplers.mcmc import MCMC
-from fairway.samplers.parallel_tempering import (
-    Replicas,
-    RoundTrips,
-    evenly,
-    exchange,
-    stepping_stones,
-    swap_chance,
-)
+from fairway.samplers.parallel_tempering import Replicas, spread
 from fairway.samplers.pilot import Ladder
+from fairway.samplers.swaps import swap_chance
 from fairway.samplers.target import Tempered, function_target
 
 BETAS = torch.tensor([0.0, 0.1, 0.4, 1.0], dtype=torch.float64)
@@ -81,45 +75,6 @@ def test_f_travels_with_its_replica():
     torch.testing.assert_close(run.f.flatten(), run.path.f(run.u.flatten(0, 1)))
 
 
-def test_round_trips_of_a_sequence_made_by_hand():
-    """Three temperatures; only the replica that begins at 0 goes up, up, down, down; then half a way more."""
-    low, high, none = ([True], [False]), ([False], [True]), ([False], [False])
-    trips, counts = RoundTrips(3, 1), []
-    for pair in (low, high, none, high, low, low, high):
-        trips.update(exchange(torch.tensor(pair)))
-        counts.append(trips.count)
-    assert counts == [0, 0, 0, 0, 1, 1, 1]
-
-
-def test_coming_down_from_a_start_at_the_top_is_no_round_trip():
-    trips = RoundTrips(2, 3)
-    trips.update(exchange(torch.tensor([[True, True, False]])))
-    assert trips.count == 0
-    trips.update(exchange(torch.tensor([[True, False, False]])))
-    assert trips.count == 1
-
-
-def test_swaps_are_certain_where_the_hot_one_fits_better():
-    chance = swap_chance(BETAS[:2], torch.tensor([[5.0, 0.0, -math.inf], [0.0, 5.0, 0.0]], dtype=torch.float64))
-    torch.testing.assert_close(chance, torch.tensor([[1.0, math.exp(-0.5), 0.0]], dtype=torch.float64))
-
-
-def test_temperatures_move_to_where_swaps_are_refused():
-    betas = torch.linspace(0, 1, 5, dtype=torch.float64)
-    assert evenly(betas, torch.full((4,), 0.3)) == pytest.approx(betas.tolist())
-    crowded = evenly(betas, torch.tensor([0.0, 0.9, 0.9, 0.9]))
-    assert sum(beta < 0.25 for beta in crowded) == 4 and crowded[0] == 0 and crowded[-1] == 1
-
-
-def test_stepping_stones_of_normals():
-    mean, std = tempered_law()
-    u = (mean + std * torch.randn(4, 500 * 20, 1, dtype=torch.float64)).reshape(4, 500, 20)
-    log_q = -0.5 * u.square() - 0.5 * math.log(2 * math.pi)
-    f = (-0.5 * PRECISION * (u - MEAN).square() - log_q).transpose(0, 1)
-    log_Z, error = stepping_stones(BETAS, f)
-    assert abs(log_Z - 0.5 * math.log(2 * math.pi / PRECISION)) < 4 * error < 0.2
-
-
 def test_all_modes_are_visited_where_langevin_and_hmc_stay():
     """Chains that start at one mode: without temperatures they stay; replicas find the others and their shares."""
     start = MODES[:1].expand(64, 2) + 0.2 * torch.randn(64, 2)
@@ -145,6 +100,14 @@ def test_what_the_run_says_of_itself():
     assert one.samples.shape == (100, 1) and one.trace.shape == (13, 8, 1) and one.info["rounds"] == 13
     assert one.info["betas"].tolist() == [0.0, 0.2, 1.0]
     assert one.rhat is not None and one.n_grad > 8 * 2 * 13
+
+
+def test_draws_are_of_all_chains_in_rounds_that_lie_evenly():
+    draws = torch.arange(100 * 8).reshape(100, 8)
+    picked = spread(draws, 80)
+    assert torch.bincount(picked % 8).tolist() == [10] * 8
+    assert (picked // 8).unique().diff().tolist() == [10] * 9
+    assert spread(draws, 5).tolist() == draws[-1, :5].tolist()
 
 
 def test_refusals():
