@@ -76,6 +76,7 @@ class Driver(Configurable, ABC):
 
     role: ClassVar[str] = "sampler"
     coupled: ClassVar[bool] = False  # chains depend on one another, so draws depend on their number
+    shared: ClassVar[bool] = False  # draws share chains, so all have the same context
 
     def chains(self, n: int) -> int:
         """How many chains make n draws."""
@@ -304,7 +305,7 @@ class Long(Driver):
         thin: moves between two draws of a chain.
     """
 
-    coupled = True
+    coupled = shared = True
 
     def __init__(self, chains: int = 16, warmup: int = 300, thin: int = 1) -> None:
         if chains < 1 or warmup < 0 or thin < 1:

@@ -67,7 +67,7 @@ class MCMC(Sampler):
             ValueError: starting points that do not fit.
         """
         chains = self.driver.chains(n)
-        given = _one_for_all(context) if self.driver.coupled else context
+        given = _one_for_all(context) if self.driver.shared else context
         target = model if isinstance(model, Target) else Target.of(model, given)
         rows = generator if chains == n else Rows(generator.seed, chains, 0, generator.dtype, generator.device)
         u = target.starts(rows.spawn(0)) if init is None else _fitting(init, chains, target)

@@ -66,7 +66,7 @@ class ParallelTempering(Driver):
     (0.5, True)
     """
 
-    coupled = True
+    coupled = shared = True
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ class SimulatedTempering(Driver):
     (0.5, True)
     """
 
-    coupled = True
+    coupled = shared = True
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ class SMC(Driver):
     True
     """
 
-    coupled = True
+    coupled = shared = True
 
     def __init__(
         self, particles: int = 8192, pilot: int = 512, share: float = 0.7, moves: int = 20, std: float = 1.0
