@@ -7,7 +7,7 @@ from torch import nn
 from fairway.core.capability import HasEnergy, HasScore
 from fairway.core.event import Event
 from fairway.core.model import Model
-from fairway.samplers import draw
+from fairway.samplers import AIS, SMC, Annealed, ParallelTempering, SimulatedTempering, draw
 from fairway.samplers.driver import ChainError, Fixed, Long
 from fairway.samplers.hmc import HMC
 from fairway.samplers.langevin import Langevin
@@ -129,7 +129,7 @@ def log_prob(u):
 def test_a_log_density_of_your_own():
     draws = draw(log_prob, 500, 2, sampler="random_walk", generator=0)
     assert draws.samples.shape == (500, 2) and draws.samples.dtype == torch.float64
-    assert draws.n_grad == 16 * (1 + 500 + 32) and draws.evaluations == draws.n_grad / 500
+    assert draws.n_grad == 16 * (1 + 300 + 32) and draws.evaluations == draws.n_grad / 500
     assert torch.equal(draws.samples, draw(log_prob, 500, (2,), sampler=RandomWalk(), generator=0).samples)
     assert draws.rhat.shape == draws.ess.shape == (2,) and draws.divergences == 0
 
@@ -207,3 +207,9 @@ def test_populations_of_their_own_size_are_given_one_context(sampler):
     assert x.shape == (100, 1) and float(x.mean()) == pytest.approx(3, abs=0.5)
     with pytest.raises(ValueError, match="one context for draws that share their chains, got several"):
         model.sample(50, context=torch.tensor([[1.0], [2.0]]), sampler=sampler, generator=0)
+
+
+@pytest.mark.parametrize("driver", [AIS(), Annealed(), SMC(), ParallelTempering(), SimulatedTempering()])
+def test_drivers_that_start_from_their_reference_take_no_starting_points(driver):
+    with pytest.raises(ValueError, match="starts from its reference"):
+        draw(log_prob, 8, 2, sampler=MCMC(HMC(), driver), init=torch.zeros(8, 2), generator=0)

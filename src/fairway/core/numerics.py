@@ -73,7 +73,7 @@ def log_sum_exp(x: Tensor, dim: int = -1) -> Tensor:
     """log of the sum of exp(x) along `dim`, with one exponential an entry.
 
     `torch.logsumexp` takes a second one for the gradient; here it reuses the first, which halves the cost of a
-    mixture's gradient once it is compiled. All minus infinity gives minus infinity, with a gradient of NaN (there is none).
+    mixture's gradient once it is compiled. All minus infinity gives minus infinity, with a gradient of NaN.
     """
     limit = torch.finfo(x.dtype).max
     top = x.detach().amax(dim, keepdim=True).clamp(-limit, limit)

@@ -54,6 +54,7 @@ class AIS(Driver):
     """
 
     coupled = True
+    takes_start = False
 
     def __init__(
         self, temperatures: int | Sequence[float] = 200, steps: int = 1, warmup: int = 30, std: float = 1.0

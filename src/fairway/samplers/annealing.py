@@ -121,6 +121,7 @@ class Annealed(Driver):
     """
 
     coupled = True
+    takes_start = False
 
     def __init__(
         self,

@@ -77,6 +77,7 @@ class Driver(Configurable, ABC):
     role: ClassVar[str] = "sampler"
     coupled: ClassVar[bool] = False  # chains depend on one another, so draws depend on their number
     shared: ClassVar[bool] = False  # draws share chains, so all have the same context
+    takes_start: ClassVar[bool] = True  # chains start where they are told; False: at the driver's own reference
 
     def chains(self, n: int) -> int:
         """How many chains make n draws."""

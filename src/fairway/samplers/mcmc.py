@@ -66,6 +66,8 @@ class MCMC(Sampler):
             ChainError: a chain that cannot start or go on; names the chain and the step.
             ValueError: starting points that do not fit.
         """
+        if init is not None and not self.driver.takes_start:
+            raise ValueError(f"{self.driver.name()} starts from its reference, N(0, std^2): expected no init")
         chains = self.driver.chains(n)
         given = _one_for_all(context) if self.driver.shared else context
         target = model if isinstance(model, Target) else Target.of(model, given)

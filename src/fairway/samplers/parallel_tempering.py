@@ -67,6 +67,7 @@ class ParallelTempering(Driver):
     """
 
     coupled = shared = True
+    takes_start = False
 
     def __init__(
         self,

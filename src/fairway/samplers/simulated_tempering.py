@@ -59,6 +59,7 @@ class SimulatedTempering(Driver):
     """
 
     coupled = shared = True
+    takes_start = False
 
     def __init__(
         self,

@@ -60,6 +60,7 @@ class SMC(Driver):
     """
 
     coupled = shared = True
+    takes_start = False
 
     def __init__(
         self, particles: int = 8192, pilot: int = 512, share: float = 0.7, moves: int = 20, std: float = 1.0
