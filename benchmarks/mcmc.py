@@ -38,7 +38,8 @@ from fairway.samplers.langevin import Langevin
 from fairway.samplers.target import Target
 
 ALARM = 5.0  # standard errors at which two laws, or two acceptance rates, are not the same
-DRAWS = {64: 200, 1024: 40}
+CHAINS = (64, 1024)
+DRAWS = {"100-d correlated Gaussian": (200, 40), "2-D ring of 8 modes": (200, 200)}
 PROBLEMS = (peers.Gaussian(), peers.Ring())
 VERSIONS = ("blackjax", "jax", "numpyro", "pyro-ppl", "torchebm")
 
@@ -118,8 +119,8 @@ def row(name: str, side: peers.Side, problem: Any, chains: int) -> dict[str, Any
 def run_problem(problem: Any, nuts: bool) -> list[dict[str, Any]]:
     """All sides on one problem."""
     rows = []
-    for chains, draws in DRAWS.items():
-        sides = peers.measure(HMC_SIDES | LANGEVIN_SIDES, problem, chains, draws)
+    for chains, draws in zip(CHAINS, DRAWS[problem.name], strict=True):
+        sides = peers.measure(HMC_SIDES | LANGEVIN_SIDES, problem, chains, draws, repeats=7)
         if nuts and chains == 64:
             sides |= peers.measure(NUTS_SIDES, problem, chains, 30, repeats=1)
         check_law(sides, problem)
@@ -155,7 +156,7 @@ def goals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             2.0,
         )
         for name in (wide, ring)
-        for chains in DRAWS
+        for chains in CHAINS
     ]
     found += [
         (f"draws per second of pyro, {name}, 64 chains", 64 * ms["pyro", name, 1] / ms["fairway", name, 64], 60.0)

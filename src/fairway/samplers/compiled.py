@@ -61,7 +61,7 @@ class Compiled(Kernel):
         if not self.static:
             return self.kernel.step(self._bound[1](), state, noise)
         moved, info = self._bound[1](_values(state), noise)
-        return type(state)(*moved), Info(info[0], info[1], self.kernel.gradients, *info[2:])
+        return type(state)(*moved), Info(*info, gradients=self.kernel.gradients)
 
     def _compile(self, target: Target, kind: type[State]) -> Callable[..., Any]:
         if not self.static:
@@ -70,7 +70,7 @@ class Compiled(Kernel):
 
         def move(values: list[Tensor], noise: Noise) -> tuple[list[Tensor], tuple[Any, ...]]:
             state, info = self.kernel.step(target, kind(*values), noise)
-            return _values(state), (info.acceptance, info.divergent, info.proposal, info.momentum)
+            return _values(state), (info.acceptance, info.divergent)  # a fixed length needs no more to adapt
 
         return compiled(move)
 
