@@ -102,6 +102,8 @@ class Rows:
     def ahead(self, law: str, count: int, *shape: int) -> Tensor:
         """What `count` calls of `normal` or `uniform` would give one after the other, at once: (count, n, *shape)."""
         draw = {"normal": torch.randn, "uniform": torch.rand}[law]
+        if count == 1:
+            return self._draw(draw, shape).unsqueeze(0)
         blocks = [draw(count, BLOCK, *shape, generator=g, dtype=self.dtype) for g in self._block_generators()]
         skip = self.start % BLOCK
         whole = torch.cat(blocks, 1) if len(blocks) > 1 else blocks[0]
@@ -116,10 +118,12 @@ class Rows:
         return generator_for(self.seed, -1, *keys)
 
     def _draw(self, law: Callable[..., Tensor], shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
-        dtype = dtype or self.dtype
-        blocks = [law(BLOCK, *shape, generator=g, dtype=dtype) for g in self._block_generators()]
+        generators = self._block_generators()
+        noise = torch.empty(len(generators) * BLOCK, *shape, dtype=dtype or self.dtype)
+        for generator, block in zip(generators, noise.split(BLOCK), strict=True):
+            law(block.shape, generator=generator, out=block)
         skip = self.start % BLOCK
-        return (torch.cat(blocks) if len(blocks) > 1 else blocks[0])[skip : skip + self.n].to(self.device)
+        return noise[skip : skip + self.n].to(self.device)
 
     def _block_generators(self) -> list[torch.Generator]:
         """The generators of the blocks that these rows lie in, each where its last draw left it."""

@@ -26,7 +26,7 @@ from fairway.samplers.diagnostics.statistics import Statistics
 from fairway.samplers.kernel import Kernel, Noise, State
 from fairway.samplers.target import Target
 
-AHEAD = 2**18  # numbers of noise drawn in one go, at most
+AHEAD = 2**17  # numbers of noise drawn in one go, at most
 BLOCK = 32  # states between two looks at them
 SHORT = 20  # steps under which chains say nothing about themselves
 

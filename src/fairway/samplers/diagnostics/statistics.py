@@ -7,9 +7,10 @@ Golub & LeVeque 1983): with delta the difference of the two means,
 
 kept per chain for the whole run and for its first and second half (an odd run's middle draw is in neither), which
 gives mean, sd and split R-hat; not the rank-normalised one, which needs all draws at once. The ESS comes from batch
-means: batches of b = floor(sqrt(n)) draws are nearly independent, so b Var(batch means) within a chain estimates the
-variance of a draw times its autocorrelation time (Flegal & Jones 2010). So does n Var(chain means), unless the chains
-disagree: the larger of the two counts, which is cautious for a handful of chains and right for stuck ones.
+means: batches of b = floor(sqrt(n)) draws (20 at least, where there are so many) are nearly independent, so
+b Var(batch means) within a chain estimates the variance of a draw times its autocorrelation time (Flegal & Jones 2010).
+So does n Var(chain means), unless the chains disagree: the larger of the two counts, which is cautious for a handful of
+chains and right for stuck ones.
 
 >>> import torch
 >>> trace = torch.randn(400, 4, 2, generator=torch.Generator().manual_seed(0))
@@ -80,7 +81,7 @@ class Statistics:
     def __init__(self, steps: int) -> None:
         if steps < 1:
             raise ValueError(f"expected at least one step, got {steps}")
-        self.steps, self.seen, self.batch = steps, 0, math.isqrt(steps)
+        self.steps, self.seen, self.batch = steps, 0, max(math.isqrt(steps), min(20, steps // 2), 1)
         half = steps // 2
         self._spans = {"whole": (0, steps), "first": (0, half), "second": (steps - half, steps)}
         self._kept: dict[str, Moments] = {}
