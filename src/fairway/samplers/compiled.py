@@ -61,7 +61,7 @@ class Compiled(Kernel):
         if not self.static:
             return self.kernel.step(self._bound[1](), state, noise)
         moved, info = self._bound[1](_values(state), noise)
-        return type(state)(*moved), Info(*info, gradients=self.kernel.gradients)
+        return type(state)(*moved), Info(info[0], info[1], self.kernel.gradients)
 
     def _compile(self, target: Target, kind: type[State]) -> Callable[..., Any]:
         if not self.static:

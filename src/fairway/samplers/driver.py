@@ -132,17 +132,19 @@ class Book:
         self.statistics = Statistics(steps) if steps >= SHORT else None
         self.kept: list[Tensor] = []
         self._accepted: Tensor | None = None
-        self._divergent: Tensor | None = None
         self._block: list[Tensor] = []
+        self._accepts: list[Tensor] = []
+        self._diverges: list[Tensor] = []
+        self._divergences = 0
 
     def record(self, state: State, info: Any) -> None:
         """One step."""
         self.seen += 1
         self.gradients += info.gradients
-        self._accepted = info.acceptance if self._accepted is None else self._accepted + info.acceptance
-        if info.divergent is not None:
-            self._divergent = info.divergent.long() if self._divergent is None else self._divergent + info.divergent
         self._block.append(state.u)
+        self._accepts.append(info.acceptance)
+        if info.divergent is not None:
+            self._diverges.append(info.divergent)
         if self.keep and self.seen % self.keep == 0:
             self.kept.append(state.u)
         if len(self._block) == BLOCK:
@@ -161,17 +163,24 @@ class Book:
             _refuse_nonfinite(torch.stack(self._block), self.seen - len(self._block))
         if self.statistics is not None:
             self.statistics.update(self._block)
-        self._block = []
-
-    @property
-    def acceptance(self) -> Tensor:
-        """(B,) mean of each chain."""
-        assert self._accepted is not None
-        return self._accepted / self.seen
+        accepted = torch.stack(self._accepts).sum(0)
+        self._accepted = accepted if self._accepted is None else self._accepted + accepted
+        if self._diverges:
+            self._divergences += int(torch.stack(self._diverges).sum())
+        self._block, self._accepts, self._diverges = [], [], []
 
     @property
     def divergences(self) -> int:
-        return 0 if self._divergent is None else int(self._divergent.sum())
+        """Over all chains and the steps recorded."""
+        self.close_block()
+        return self._divergences
+
+    @property
+    def acceptance(self) -> Tensor:
+        """(B,) mean of each chain, over the steps recorded."""
+        self.close_block()
+        assert self._accepted is not None
+        return self._accepted / self.seen
 
 
 def _refuse_nonfinite(block: Tensor, before: int) -> None:

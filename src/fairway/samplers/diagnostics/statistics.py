@@ -30,6 +30,8 @@ from torch import Tensor
 
 from fairway.samplers.diagnostics.rhat import from_moments
 
+SMALL = 2**13  # numbers of a state up to which a copy costs less than an operation for each state
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -43,11 +45,15 @@ class Moments:
     def of(cls, states: Sequence[Tensor]) -> "Moments":
         """Of k states (chains, *U): a few dozen at most, summed in their own precision as steps from the first."""
         origin, count = states[0], len(states)
-        total, squares = torch.zeros_like(origin), torch.zeros_like(origin)
-        for state in states[1:]:
-            moved = state - origin
-            total += moved
-            squares.addcmul_(moved, moved)
+        if origin.numel() <= SMALL:
+            steps = torch.stack(tuple(states)) - origin
+            total, squares = steps.sum(0), steps.square().sum(0)
+        else:
+            total, squares = torch.zeros_like(origin), torch.zeros_like(origin)
+            for state in states[1:]:
+                moved = state - origin
+                total += moved
+                squares.addcmul_(moved, moved)
         shift = total.double() / count
         return cls(count, origin.double() + shift, (squares.double() - count * shift.square()).clamp(min=0))
 
