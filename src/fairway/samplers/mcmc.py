@@ -98,7 +98,7 @@ class MCMC(Sampler):
 
 def draw(
     target: Any,
-    n: int = 1000,
+    n: int = 16_000,
     shape: tuple[int, ...] | int | None = None,
     *,
     sampler: Any = "nuts",
@@ -110,7 +110,7 @@ def draw(
 
     Args:
         target: a function u (B, *shape) -> log density (B,), nats, up to a constant; or a `Target`; or a model.
-        n: draws; chains x draws of each, where a kernel is given as the sampler (it then runs under `Long`).
+        n: draws; where a kernel is given as the sampler, it runs under `Long`: 16 chains with n / 16 draws of each.
         shape: of one point, where a function is given; an integer d is (d,).
         sampler: a sampler, a kernel, or the name of one.
         generator: seed.
