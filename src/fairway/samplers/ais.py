@@ -22,17 +22,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairway.core.capability import Capability, HasEnergy
 from fairway.core.random import Rows, Seed, seed_of
 from fairway.samplers.annealing import anneal, check_betas, plan
-from fairway.samplers.driver import Book, Driver, Run
+from fairway.samplers.driver import Book, PathDriver, Run
 from fairway.samplers.kernel import Kernel, shape_of
 from fairway.samplers.pilot import Ladder
 from fairway.samplers.target import Reference, Target, Tempered
 from fairway.samplers.weights import MeanWeight, mean_weight
 
 
-class AIS(Driver):
+class AIS(PathDriver):
     """Annealed importance sampling from N(0, std^2 I), from where chains are drawn (starting points are not used).
 
     The draws carry `log_weights` and mean little without them; `samplers.resampled(draws)` makes them equal. `log_Z`
@@ -53,9 +52,6 @@ class AIS(Driver):
     True
     """
 
-    coupled = True
-    takes_start = False
-
     def __init__(
         self, temperatures: int | Sequence[float] = 200, steps: int = 1, warmup: int = 30, std: float = 1.0
     ) -> None:
@@ -63,10 +59,6 @@ class AIS(Driver):
         if min(steps, warmup) < 1 or std <= 0:
             raise ValueError(f"expected steps, warmup >= 1 and std > 0, got {steps}, {warmup}, {std}")
         self.temperatures, self.steps, self.warmup, self.std = temperatures, steps, warmup, std
-
-    @property
-    def requires(self) -> tuple[type[Capability], ...]:
-        return (HasEnergy,)
 
     def run(
         self,

@@ -21,9 +21,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from fairway.core.capability import Capability, HasEnergy
 from fairway.core.random import Rows
-from fairway.samplers.driver import Book, ChainError, Driver, Run, noises
+from fairway.samplers.driver import Book, ChainError, PathDriver, Run, noises
 from fairway.samplers.kernel import Kernel, State
 from fairway.samplers.pilot import Ladder, pilot, revived
 from fairway.samplers.target import Reference, Target, Tempered
@@ -103,7 +102,7 @@ def check_betas(betas: int | Sequence[float] | None) -> None:
         raise ValueError(f"expected betas that rise from 0 (the reference) to 1 (the target), got {list(betas)}")
 
 
-class Annealed(Driver):
+class Annealed(PathDriver):
     """Simulated annealing from N(0, std^2 I), from where chains are drawn (starting points are not used).
 
     Args:
@@ -120,9 +119,6 @@ class Annealed(Driver):
     0.5
     """
 
-    coupled = True
-    takes_start = False
-
     def __init__(
         self,
         betas: int | Sequence[float] | None = None,
@@ -135,10 +131,6 @@ class Annealed(Driver):
         if min(steps, final, warmup) < 1 or std <= 0:
             raise ValueError(f"expected steps, final, warmup >= 1 and std > 0, got {steps}, {final}, {warmup}, {std}")
         self.betas, self.steps, self.final, self.warmup, self.std = betas, steps, final, warmup, std
-
-    @property
-    def requires(self) -> tuple[type[Capability], ...]:
-        return (HasEnergy,)
 
     def run(
         self,

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from fairway.core.capability import Capability
+from fairway.core.capability import Capability, HasEnergy
 from fairway.core.config import Configurable
 from fairway.core.event import Event
 from fairway.core.random import Rows
@@ -117,6 +117,18 @@ class Driver(Configurable, ABC):
         Raises:
             ChainError: names the chain and the step.
         """
+
+
+class PathDriver(Driver):
+    """A driver that follows a path of densities from a reference of its own, N(0, std^2 I), to the target: all chains
+    together, and by values of the density."""
+
+    coupled = True
+    takes_start = False
+
+    @property
+    def requires(self) -> tuple[type[Capability], ...]:
+        return (HasEnergy,)
 
 
 class Book:

@@ -28,12 +28,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairway.core.capability import Capability, HasEnergy
 from fairway.core.random import Rows
 from fairway.core.sampler import Sampler
 from fairway.samplers.adaptation import DualAveraging
 from fairway.samplers.annealing import check_betas, plan
-from fairway.samplers.driver import Driver, Run, noises
+from fairway.samplers.driver import PathDriver, Run, noises
 from fairway.samplers.kernel import Info, Kernel, State, shape_of
 from fairway.samplers.levels import Own
 from fairway.samplers.pilot import Ladder, revived
@@ -44,7 +43,7 @@ from fairway.samplers.whitening import quarter_turn
 WINDOWS = (0.1, 0.2, 0.4)  # of the warm-up: rounds after each of which the temperatures move
 
 
-class ParallelTempering(Driver):
+class ParallelTempering(PathDriver):
     """Replicas at all temperatures; draws are those at beta = 1, in the order of time, spread evenly over the rounds.
 
     Starting points are not used. `info` has "betas" and "steps" (K,), "swap_acceptance" (K - 1,) of every pair,
@@ -66,8 +65,7 @@ class ParallelTempering(Driver):
     (0.5, True)
     """
 
-    coupled = shared = True
-    takes_start = False
+    shared = True
 
     def __init__(
         self,
@@ -83,10 +81,6 @@ class ParallelTempering(Driver):
             raise ValueError(f"expected counts >= 1 and std > 0, got {chains}, {steps}, {warmup}, {rounds}, {std}")
         self.parallel, self.betas, self.steps, self.std = chains, betas, steps, std
         self.warmup, self.rounds = warmup, rounds
-
-    @property
-    def requires(self) -> tuple[type[Capability], ...]:
-        return (HasEnergy,)
 
     def chains(self, n: int) -> int:
         return self.parallel

@@ -24,11 +24,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairway.core.capability import Capability, HasEnergy
 from fairway.core.numerics import expand_as_rows
 from fairway.core.random import Rows
 from fairway.samplers.annealing import check_betas, plan
-from fairway.samplers.driver import ChainError, Driver, Run, noises
+from fairway.samplers.driver import ChainError, PathDriver, Run, noises
 from fairway.samplers.kernel import Kernel
 from fairway.samplers.levels import Levels
 from fairway.samplers.target import Reference, Target, Tempered
@@ -36,7 +35,7 @@ from fairway.samplers.target import Reference, Target, Tempered
 PATIENCE = 50  # times as many rounds as evenly visited temperatures would take
 
 
-class SimulatedTempering(Driver):
+class SimulatedTempering(PathDriver):
     """Chains that change their temperature; starting points are drawn from N(0, std^2 I).
 
     Draws are those of all chains at beta = 1, in the order of time, spread evenly over the rounds. `info` has "betas",
@@ -58,8 +57,7 @@ class SimulatedTempering(Driver):
     (0.5, True)
     """
 
-    coupled = shared = True
-    takes_start = False
+    shared = True
 
     def __init__(
         self,
@@ -75,10 +73,6 @@ class SimulatedTempering(Driver):
             raise ValueError(f"expected counts >= 1 and std > 0, got {chains}, {steps}, {warmup}, {rounds}, {std}")
         self.parallel, self.betas, self.steps, self.std = chains, betas, steps, std
         self.warmup, self.rounds = warmup, rounds
-
-    @property
-    def requires(self) -> tuple[type[Capability], ...]:
-        return (HasEnergy,)
 
     def chains(self, n: int) -> int:
         return self.parallel

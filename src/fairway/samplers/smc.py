@@ -23,9 +23,8 @@ import math
 
 from torch import Tensor
 
-from fairway.core.capability import Capability, HasEnergy
 from fairway.core.random import Rows
-from fairway.samplers.driver import Driver, Run, noises
+from fairway.samplers.driver import PathDriver, Run, noises
 from fairway.samplers.kernel import Kernel, shape_of
 from fairway.samplers.population import ISLAND, Mover, Population, in_parts
 from fairway.samplers.target import Target, Tempered
@@ -35,7 +34,7 @@ PILOT_SHARE = 0.5  # of a population that need not be exact
 WIDER = math.sqrt(2)  # the reference over the pilot population, in standard deviations
 
 
-class SMC(Driver):
+class SMC(PathDriver):
     """Sequential Monte Carlo with adaptive temperatures, moves, units and reference.
 
     Starting points are not used: particles are drawn from the reference.
@@ -59,8 +58,7 @@ class SMC(Driver):
     True
     """
 
-    coupled = shared = True
-    takes_start = False
+    shared = True
 
     def __init__(
         self, particles: int = 8192, pilot: int = 512, share: float = 0.7, moves: int = 20, std: float = 1.0
@@ -70,10 +68,6 @@ class SMC(Driver):
         if particles <= ISLAND or pilot < 0:
             raise ValueError(f"expected more than {ISLAND} particles and pilot >= 0, got {particles=}, {pilot=}")
         self.particles, self.pilot, self.share, self.moves, self.std = particles, pilot, share, moves, std
-
-    @property
-    def requires(self) -> tuple[type[Capability], ...]:
-        return (HasEnergy,)
 
     def chains(self, n: int) -> int:
         return _whole_islands(max(n, self.particles))
