@@ -14,7 +14,7 @@ from fairway.samplers.hmc import HMC
 from fairway.samplers.langevin import Langevin
 from fairway.samplers.mcmc import MCMC
 from fairway.samplers.nuts import NUTS
-from fairway.samplers.target import Target
+from fairway.samplers.target import Target, Tempered
 
 TARGET = Target(lambda u: -0.25 * u.pow(4).sum(1), event=Event((2,)))
 
@@ -37,7 +37,18 @@ def test_of_a_kernel_whose_steps_differ_only_the_density_is_compiled(monkeypatch
     monkeypatch.setattr(module, "compiled", lambda function: seen.append(function) or function)
     for kernel in (HMC(0.2), NUTS(0.2)):
         torch.testing.assert_close(run(Compiled(kernel)).samples, run(kernel).samples)
-    assert [f.__name__ for f in seen] == ["_traced", "_traced"]
+    assert [f.__name__ for f in seen] == ["value_and_grad", "value_and_grad"]
+
+
+def test_a_density_of_a_path_keeps_its_own_gradient(monkeypatch):
+    """A tempered target gives value and gradient by parts; differentiating its value alone would miss one of them."""
+    monkeypatch.setattr(module, "compiled", lambda function: function)
+    target = Tempered(TARGET).at(torch.linspace(0, 1, 6, dtype=torch.float64))
+    u = Rows(0, 6, dtype=torch.float64).normal(2)
+    fast = module.with_gradient(target)
+    torch.testing.assert_close(fast.value_and_grad(u), target.value_and_grad(u))
+    index = torch.tensor([4, 1])
+    torch.testing.assert_close(fast.chains(index).value_and_grad(u[index])[1], target.value_and_grad(u)[1][index])
 
 
 def test_chains_lie_last_in_memory():

@@ -12,7 +12,7 @@ eagerly and says so once.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -65,7 +65,7 @@ class Compiled(Kernel):
 
     def _compile(self, target: Target, kind: type[State]) -> Callable[..., Any]:
         if not self.static:
-            faster = _with_gradient(target)
+            faster = with_gradient(target)
             return lambda: faster
 
         def move(values: list[Tensor], noise: Noise) -> tuple[list[Tensor], tuple[Any, ...]]:
@@ -75,18 +75,28 @@ class Compiled(Kernel):
         return compiled(move)
 
 
+@dataclass(frozen=True)
 class _WithGradient(Target):
-    """A target whose value and gradient are one compiled function."""
+    """A target whose value and gradient, as the target itself gives them, are one compiled function."""
+
+    of: Target = None  # type: ignore[assignment]
+    ask: Callable[[Tensor], tuple[Tensor, Tensor]] = None  # type: ignore[assignment]
+
+    def value(self, u: Tensor) -> Tensor:
+        return self.of.value(u)
 
     def value_and_grad(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        out: tuple[Tensor, Tensor] = self._ask(u)  # type: ignore[attr-defined]
-        return out
+        return self.ask(u)
+
+    def chains(self, index: Tensor) -> Target:
+        part = self.of.chains(index)
+        return self if part is self.of else part
 
 
-def _with_gradient(target: Target) -> Target:
-    faster = _WithGradient(**{f.name: getattr(target, f.name) for f in fields(Target)})
-    object.__setattr__(faster, "_ask", compiled(target._traced if target.score is None else target.value_and_grad))
-    return faster
+def with_gradient(target: Target) -> Target:
+    """The same target, with its value and gradient compiled."""
+    known: dict[str, Any] = {f.name: getattr(target, f.name) for f in fields(Target)}
+    return _WithGradient(**known, of=target, ask=compiled(target.value_and_grad))
 
 
 def _values(state: State) -> list[Tensor]:
