@@ -6,8 +6,9 @@ different steps staying apart; of other kernels (NUTS, HMC of random length) it 
 Chains lie last in memory, so that the inner loop runs over chains and fills vector registers, however few entries *U
 has. Results differ from eager ones by rounding.
 
-Compiling takes seconds, once per target: it pays after thousands of steps. Without a C++ compiler the kernel runs
-eagerly and says so once.
+Compiling takes seconds, once per target: it pays after thousands of steps under `Fixed` or `Long`. Drivers that change
+the target at every temperature compile it anew until torch gives up and runs it eagerly. Without a C++ compiler
+the kernel runs eagerly and says so once.
 """
 
 import warnings
