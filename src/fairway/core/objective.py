@@ -10,8 +10,8 @@ per entry, so that a learning rate and a clip mean the same on 2 and on 3,072 di
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +23,18 @@ from fairway.core.random import Rows
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows in model units: u (B, *U); context (B, ...) embedded; weight (B,); observed and mask (B, *U) booleans."""
+    """Rows in model units: u (B, *U); context (B, ...) embedded; weight (B,); observed and mask (B, *U) booleans.
+
+    Where processes share a batch, `total` is the weight of all its rows over the number of processes: a mean of such
+    means over the processes is the mean over the batch.
+    """
 
     u: Tensor
     context: Tensor | None = None
     weight: Tensor | None = None
     observed: Tensor | None = None
     mask: Tensor | None = None
+    total: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.u)
@@ -42,15 +47,17 @@ class Batch:
         """Weighted mean over rows."""
         if self.weight is None:
             return per_row.mean()
-        return (per_row * self.weight).sum() / self.weight.sum()
+        return (per_row * self.weight).sum() / (self.weight.sum() if self.total is None else self.total)
 
 
-@dataclass
-class Loss:
-    """What a phase minimises (a scalar, nats per entry), with named parts for the log."""
+class Loss(NamedTuple):
+    """What a phase minimises (a scalar, nats per entry), with named parts for the log.
+
+    A tuple, so that wrappers around a `Step` (compilers, parallel engines) find the tensors in it.
+    """
 
     total: Tensor
-    terms: dict[str, Tensor] = field(default_factory=dict)
+    terms: dict[str, Tensor] = {}  # never changed in place
 
 
 @dataclass(frozen=True)

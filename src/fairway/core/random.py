@@ -22,6 +22,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from fairway.core import parallel
+
 BLOCK = 64
 Seed = int | torch.Generator | None
 _MASK = (1 << 64) - 1
@@ -73,6 +75,7 @@ class Rows:
         n: number of rows here.
         start: the global index of the first row.
         dtype, device: of the noise returned.
+        shared_by: number of processes that hold one batch together, each as many rows as this one.
     """
 
     def __init__(
@@ -82,8 +85,10 @@ class Rows:
         start: int = 0,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        shared_by: int = 1,
     ) -> None:
         self.seed, self.n, self.start, self.dtype, self.device = seed, n, start, dtype, torch.device(device)
+        self.shared_by = shared_by
         self._generators: list[torch.Generator] | None = None
 
     def normal(self, *shape: int) -> Tensor:
@@ -111,7 +116,24 @@ class Rows:
 
     def spawn(self, *keys: int) -> "Rows":
         """An unrelated stream for the same rows (a second source of noise, a later step)."""
-        return Rows(mix(self.seed, *keys), self.n, self.start, self.dtype, self.device)
+        return Rows(mix(self.seed, *keys), self.n, self.start, self.dtype, self.device, self.shared_by)
+
+    @property
+    def batch(self) -> int:
+        """Rows of the batch that these are a share of (n in one process)."""
+        return self.n * self.shared_by
+
+    def share(self, whole: Tensor) -> Tensor:
+        """These rows of a tensor about the whole batch (`batch`, ...)."""
+        return whole[self.start : self.start + self.n] if self.shared_by > 1 else whole
+
+    def gathered(self, x: Tensor) -> Tensor:
+        """The rows (n, ...) of every process that shares the batch, (`batch`, ...), without gradient."""
+        return parallel.gathered(x) if self.shared_by > 1 else x
+
+    def in_step(self, x: Tensor) -> Tensor:
+        """A mean over these rows as the mean over the batch, with the gradient of these rows' part."""
+        return parallel.in_step(x) if self.shared_by > 1 else x
 
     def shared(self, *keys: int) -> torch.Generator:
         """One generator for what couples the rows (a permutation, a resampling); depends on the seed alone."""
