@@ -45,6 +45,7 @@ from fairway.core.preprocessing import Preprocessing, context_default, continuou
 from fairway.core.random import Rows, Seed, mix, seed_of
 from fairway.core.row_wise import CHUNK, RowWise
 from fairway.core.sampler import Direct, Draws, Sampler, as_sampler, equally_weighted
+from fairway.core.summary import Summary, summary
 
 __all__ = ("Case", "Conditional", "Model", "final")
 
@@ -140,8 +141,8 @@ class Model(Configurable, RowWise, ABC):
             return "numerical"
         return "exact" if isinstance(self, HasLogProb) else "estimate" if isinstance(self, HasBound) else "none"
 
-    def summary(self) -> dict[str, float]:
-        """Health numbers of this model for the training log, by name."""
+    def health(self) -> dict[str, float]:
+        """Numbers for the training log that tell how this model is doing, by name."""
         return {}
 
     # -- what it can be asked -----------------------------------------------------------------------------------
@@ -177,6 +178,11 @@ class Model(Configurable, RowWise, ABC):
             f"{self.name()} on {self.event} does not answer {capability.asks}{why}; "
             f"it answers: {', '.join(sorted(self.capabilities))}"
         )
+
+    @final
+    def summary(self) -> Summary:
+        """Its parts with their parameters, its event and units, what it answers: a table to print."""
+        return summary(self)
 
     # -- drawing ------------------------------------------------------------------------------------------------
     @final

@@ -167,7 +167,7 @@ class Run:
     def _log(self) -> None:
         self._check()
         row = {"step": self.step, "seconds": round(self._tick(), 4), "lr": self._lr}
-        row |= self._window.means() | self.model.summary()
+        row |= self._window.means() | self.model.health()
         self._record(row)
         for callback in self.callbacks:
             callback.on_log(self, row)
