@@ -82,6 +82,28 @@ def test_a_table_smaller_than_the_batch_is_one_batch(flow, x):
     assert len(Batches(flow, Table(x[:5]), 128, seed=0).next()) == 5
 
 
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_the_batches_of_one(counts, processes):
+    """The same rows with the same noise, in order; the weights' total is that of the whole batch."""
+    model, table = counts
+    table = Table(table.x, weight=torch.rand(20, generator=torch.Generator().manual_seed(0)))
+    one = Batches(model, table, 4 * processes, seed=3)
+    shares = [Batches(model, table, 4, seed=3, share=(rank, processes)) for rank in range(processes)]
+    for _ in range(5):  # across the end of an epoch
+        whole, parts = one.next(), [batches.next() for batches in shares]
+        assert torch.equal(torch.cat([part.u for part in parts]), whole.u)
+        per_row = whole.u.sum(1)
+        means = torch.stack([part.mean(rows) for part, rows in zip(parts, per_row.split(4), strict=True)])
+        torch.testing.assert_close(means.mean(), whole.mean(per_row))
+    assert torch.equal(shares[1].all().u, one.all().u), "all rows are the same on every process"
+
+
+def test_processes_share_what_rows_there_are(flow, x):
+    assert Batches(flow, Table(x[:11]), 8, seed=0, share=(1, 2)).size == 5
+    with pytest.raises(ValueError, match="expected a row for each of 4 processes, got 3"):
+        Batches(flow, Table(x[:3]), 8, seed=0, share=(0, 4))
+
+
 def test_rows_of_a_table():
     table = Table(torch.arange(6).reshape(3, 2), torch.arange(3), torch.arange(3.0))
     part = table.rows(torch.tensor([2, 0]))

@@ -1,7 +1,10 @@
 """Rows of the training data by index: one permutation per epoch, known from the seed and the epoch alone.
 
 Batch k takes positions k B, ..., (k + 1) B - 1 of the endless sequence of permutations, so that the only state of the
-data order is one number, k.
+data order is one number, k. Of W processes that share a run each takes its part of a batch of W B rows, with the noise
+that these rows have in one process:
+
+    process r, batch k:  positions k W B + r B, ..., k W B + (r + 1) B - 1
 """
 
 from collections.abc import Callable
@@ -45,13 +48,20 @@ class Batches:
     Args:
         model: its fitted preprocessing turns rows into model units; random maps do so afresh at every batch.
         table: the rows.
-        size: rows per batch (all rows where there are fewer).
+        size: rows per batch and process (an equal share of all rows where there are fewer).
         seed: of the order and of the preprocessing's noise.
+        share: this process's number and the number of processes that share each batch.
+
+    Raises:
+        ValueError: fewer rows than processes.
     """
 
-    def __init__(self, model: Model, table: Table, size: int, seed: int) -> None:
+    def __init__(self, model: Model, table: Table, size: int, seed: int, share: tuple[int, int] = (0, 1)) -> None:
         self.model, self.table, self.seed = model, table, seed
-        self.size = min(size, len(table))
+        self.rank, self.processes = share
+        self.size = min(size, len(table) // self.processes)
+        if not self.size:
+            raise ValueError(f"expected a row for each of {self.processes} processes, got {len(table)}; start fewer")
         self.drawn = 0
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
         self._u = None if model.preprocess.random else self._mapped(model._to_model(table.x)[0].detach())
@@ -59,29 +69,39 @@ class Batches:
 
     def next(self) -> Batch:
         """The next batch."""
-        batch = self.take(self._index(), mix(self.seed, NOISE, self.drawn))
+        index, seed = self._index(), mix(self.seed, NOISE, self.drawn)
         self.drawn += 1
-        return batch
+        if self.processes == 1:
+            return self.take(index, seed)
+        start = self.rank * self.size
+        batch = self.take(index[start : start + self.size], seed, start)
+        return batch if batch.weight is None else replace(batch, total=self._total(index))
+
+    def _total(self, index: Tensor) -> Tensor:
+        """The weight of the rows that the processes share, per process."""
+        weight: Tensor = self.table.weight  # type: ignore[assignment]
+        return weight[index.to(weight.device)].sum() / self.processes
 
     def all(self, limit: int | None = None) -> Batch:
         """The first rows (all by default) in their own order, with noise that never changes."""
         return self.take(torch.arange(min(limit or len(self.table), len(self.table))), mix(self.seed, NOISE, -1))
 
-    def take(self, index: Tensor, noise_seed: int) -> Batch:
-        """The rows at an index, in model units."""
+    def take(self, index: Tensor, noise_seed: int, start: int | None = None) -> Batch:
+        """The rows at an index, in model units; `start` is their place in a batch that processes share."""
         index = index.to(self.table.x.device)
         observed = ~torch.isnan(self.table.x[index]) if self.model.event.missing else None
-        u = self._model_units(index, noise_seed)
+        u = self._model_units(index, noise_seed, start)
         if observed is not None and self.table.map is None:
             u = torch.where(observed, u, torch.zeros_like(u))
         context = None if self._context is None else self._context[index]
         weight = None if self.table.weight is None else self.table.weight[index]
         return Batch(u, context, weight, observed)
 
-    def _model_units(self, index: Tensor, noise_seed: int) -> Tensor:
+    def _model_units(self, index: Tensor, noise_seed: int, start: int | None) -> Tensor:
         if self._u is not None:
             return self._u[index]
-        noise = Rows(noise_seed, len(index), 0, self.model.dtype, self.model.device)
+        shared_by = 1 if start is None else self.processes
+        noise = Rows(noise_seed, len(index), start or 0, self.model.dtype, self.model.device, shared_by)
         return self._mapped(self.model._to_model(self.table.x[index], noise)[0])
 
     @torch.no_grad()
@@ -89,9 +109,9 @@ class Batches:
         return u if self.table.map is None else self.table.map(u)
 
     def _index(self) -> Tensor:
-        """Positions [k B, (k + 1) B) of the endless order; a batch may cross an epoch's end."""
-        start, n = self.drawn * self.size, len(self.table)
-        parts, left = [], self.size
+        """Positions [k W B, (k + 1) W B) of the endless order; a batch may cross an epoch's end."""
+        left, n = self.size * self.processes, len(self.table)
+        start, parts = self.drawn * left, []
         while left:
             order, offset = self._permutation(start // n), start % n
             part = order[offset : offset + left]
