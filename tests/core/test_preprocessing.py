@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairway.core import extent
 from fairway.core.event import Event
 from fairway.core.preprocessing import (
     Chain,
@@ -162,3 +163,45 @@ def test_a_logit_wants_a_range():
 @pytest.mark.parametrize("name", list(preprocessings))
 def test_the_table_names_what_it_says(name):
     assert issubclass(preprocessings[name], Preprocessing) and preprocessings[name].name() == name
+
+
+# -- chunks ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "event",
+    [Event((3,)), Event((2, 4, 4)), BOUNDED, Event((3,), "integer", low=-1, high=6), Event((1, 4, 4), "binary")],
+)
+def test_units_measured_in_chunks_are_those_of_the_whole(event, monkeypatch):
+    x = tiny_data(event, 500)
+    whole, parts, given = continuous(event), continuous(event), continuous(event)
+    whole.fit(x)
+    given.fit_chunks(x.split([100, 1, 63, 336]))
+    monkeypatch.setattr(extent, "ENTRIES", 64)
+    parts.fit(x)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], value, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(given.state_dict()[name], value, rtol=1e-12, atol=1e-12)
+
+
+def test_moments_are_those_of_float64_arithmetic_with_gaps():
+    x = torch.randn(400, 3, generator=torch.Generator().manual_seed(0)) * 1e-3 + 1e3
+    x[::7, 1] = math.nan
+    units = Standardise(Event((3,), missing=True))
+    units.fit(x)
+    mean = x.double().nanmean(0)
+    assert torch.equal(units.mean, mean)
+    assert torch.equal(units.std, (x.double() - mean).square().nanmean(0).sqrt())
+
+
+def test_a_map_of_ones_own_gets_all_rows_and_one_that_measures_nothing_none():
+    class Largest(Identity):
+        def fit(self, x):
+            self.largest = float(x.max())
+
+    def parts():
+        raise AssertionError("nothing needs to be read")
+        yield
+
+    own = Largest(Event((2,)))
+    own.fit_chunks(torch.arange(8.0).reshape(4, 2).split(3))
+    assert own.largest == 7
+    Chain([Identity(Event((2,))), Log(Event((2,), "positive"))]).fit_chunks(parts())

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from fairway.core.arrays import as_tensor
+from fairway.core.extent import Extent
 
 Kind = Literal["real", "bounded", "positive", "integer", "binary", "category", "tokens"]
 KINDS = ("real", "bounded", "positive", "integer", "binary", "category", "tokens")
@@ -129,16 +130,16 @@ class Event:
         x = as_tensor(x, what)
         if x.ndim == 0 or (x.ndim == 1 and x.is_floating_point()):
             raise ValueError(f"expected {what} of shape (n, d) or images, got {tuple(x.shape)}; use {what}[:, None]")
-        shape = tuple(x.shape[1:])
-        missing = x.is_floating_point() and bool(torch.isnan(x).any())
+        shape, extent = tuple(x.shape[1:]), Extent.of(x.detach())
+        missing = extent.gap is not None
         event = cls(shape, missing=missing)
-        event._refuse_nonfinite(x, what)
+        event._refuse_nonfinite(extent, what)
+        low, high = map(int, extent.range)
         if x.dtype == torch.bool:
             return cls(shape, "binary")
-        if x.dtype == torch.uint8 and int(x.max()) > 1:
+        if x.dtype == torch.uint8 and high > 1:
             return cls(shape, "integer", low=0, high=255)
-        low, high = (int(x[~torch.isnan(x)].min()), int(x[~torch.isnan(x)].max())) if missing else _range(x)
-        if x.is_floating_point() and not _whole_numbers(x, high - low):
+        if x.is_floating_point() and not (extent.whole and 0 < high - low < MAX_INFERRED_LEVELS):
             return event
         if low == 0 and high == 1:
             return cls(shape, "binary", missing=missing)
@@ -164,14 +165,9 @@ class Event:
         Raises:
             ValueError: says which shape or value was expected and which came.
         """
-        x = as_tensor(x, what)
-        lead = x.ndim - len(self.shape)
-        fits = lead >= 0 and all(s is None or s == got for s, got in zip(self.shape, x.shape[lead:], strict=True))
-        if not fits:
-            expected = ", ".join(["..."] + ["L" if s is None else str(s) for s in self.shape])
-            raise ValueError(f"expected {what} of shape ({expected}), got {tuple(x.shape)}; {self._hint(x)}")
+        x = self._fitting(x, what)
         if self.counted:
-            self._check_counts(x, what)
+            self._check_counts(x, Extent.of(torch.atleast_1d(x.detach())), what)
         return x
 
     def check_data(self, x: Any, what: str = "x") -> Tensor:
@@ -180,16 +176,30 @@ class Event:
         Raises:
             ValueError: names the column and what to do.
         """
-        x = self.check(x, what)
+        x = self._fitting(x, what)
         if x.ndim == len(self.shape):
             raise ValueError(f"expected {what} with a leading batch axis, got one observation {tuple(x.shape)}")
-        self._refuse_nonfinite(x, what)
+        extent = Extent.of(x.detach())
+        self._refuse_nonfinite(extent, what)
+        if self.counted:
+            self._check_counts(x, extent, what)
         if self.kind == "real" and len(self.shape) == 1 and len(x) > 1:
-            self._refuse_constant(x, what)
-        if self.kind == "bounded" and (float(x.min()) < float(self.low or 0) or float(x.max()) > float(self.high or 0)):
-            raise ValueError(f"expected {what} in [{self.low}, {self.high}], got [{float(x.min())}, {float(x.max())}]")
-        if self.kind == "positive" and float(x.min()) <= 0:
-            raise ValueError(f"expected positive {what}, got a smallest value of {float(x.min())}")
+            self._refuse_constant(extent, what)
+        low, high = extent.range
+        if self.kind == "bounded" and (low < float(self.low or 0) or high > float(self.high or 0)):
+            raise ValueError(f"expected {what} in [{self.low}, {self.high}], got [{low}, {high}]")
+        if self.kind == "positive" and low <= 0:
+            raise ValueError(f"expected positive {what}, got a smallest value of {low}")
+        return x
+
+    def _fitting(self, x: Any, what: str) -> Tensor:
+        """A tensor with the trailing shape of an observation."""
+        x = as_tensor(x, what)
+        lead = x.ndim - len(self.shape)
+        fits = lead >= 0 and all(s is None or s == got for s, got in zip(self.shape, x.shape[lead:], strict=True))
+        if not fits:
+            expected = ", ".join(["..."] + ["L" if s is None else str(s) for s in self.shape])
+            raise ValueError(f"expected {what} of shape ({expected}), got {tuple(x.shape)}; {self._hint(x)}")
         return x
 
     def _hint(self, x: Tensor) -> str:
@@ -197,51 +207,36 @@ class Event:
             return "channels come first: use x.permute(0, 3, 1, 2)"
         return f"one observation has shape {tuple(self.shape)}"
 
-    def _check_counts(self, x: Tensor, what: str) -> None:
+    def _check_counts(self, x: Tensor, extent: Extent, what: str) -> None:
         low, high = self.offset, None if self.levels is None else self.offset + self.levels - 1
-        value = x[~torch.isnan(x)] if self.missing and x.is_floating_point() else x
-        smallest, largest = _range(value)
-        if x.is_floating_point() and not bool((value == value.round()).all()):
+        if x.is_floating_point() and not (extent.whole and extent.infinity is None):
             raise ValueError(f"expected whole numbers for {what} ({self.kind}), got fractions")
+        if extent.gap is not None and not self.missing:
+            raise ValueError(f"expected whole numbers for {what} ({self.kind}), got NaN at index {extent.gap}")
+        smallest, largest = map(int, extent.range)
         if (self.low is not None or self.kind != "integer") and (
             smallest < low or (high is not None and largest > high)
         ):
             raise ValueError(f"expected {what} in {low}..{high} ({self.kind}), got values in {smallest}..{largest}")
 
-    def _refuse_nonfinite(self, x: Tensor, what: str) -> None:
-        if not x.is_floating_point():
+    def _refuse_nonfinite(self, extent: Extent, what: str) -> None:
+        if extent.infinity is not None:
+            raise ValueError(f"expected finite {what}, got an infinity at index {extent.infinity}; remove or clip it")
+        if extent.gap is None:
             return
-        if bool(torch.isinf(x).any()):
-            where = torch.isinf(x).nonzero()[0].tolist()
-            raise ValueError(f"expected finite {what}, got an infinity at index {where}; remove or clip it")
-        nan = torch.isnan(x)
-        if not bool(nan.any()):
-            return
-        empty = nan.flatten(1).all(0).nonzero().flatten().tolist()
+        empty = (extent.low > extent.high).nonzero().flatten().tolist()
         if empty:
             raise ValueError(f"expected finite values in every column of {what}, got only NaN in column {empty[0]}")
         if not self.missing:
             raise ValueError(
-                f"expected {what} without NaN, got one at index {nan.nonzero()[0].tolist()}; "
+                f"expected {what} without NaN, got one at index {extent.gap}; "
                 "impute or drop those rows, or use a model that marginalises (fairway list --capability marginal)"
             )
 
-    def _refuse_constant(self, x: Tensor, what: str) -> None:
-        value = x.double()
-        spread = torch.nan_to_num(value, nan=-math.inf).amax(0) - torch.nan_to_num(value, nan=math.inf).amin(0)
-        constant = (spread <= 0).nonzero().flatten().tolist()
+    def _refuse_constant(self, extent: Extent, what: str) -> None:
+        constant = (extent.low >= extent.high).nonzero().flatten().tolist()
         if constant:
             raise ValueError(
                 f"expected columns that vary, got a constant column {constant[0]} in {what}: its density is "
                 "infinite; drop it"
             )
-
-
-def _range(x: Tensor) -> tuple[int, int]:
-    low, high = torch.aminmax(x)
-    return int(low), int(high)
-
-
-def _whole_numbers(x: Tensor, span: int) -> bool:
-    value = x[~torch.isnan(x)]
-    return 0 < span < MAX_INFERRED_LEVELS and bool((value == value.round()).all())

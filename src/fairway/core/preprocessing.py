@@ -14,12 +14,13 @@ one_hot        e_x                                    0                      non
 =============  =====================================  =====================  ==========================
 
 Dequantising: log P(x) = log int p(x + v) dv >= E_v log p(x + v), so a continuous density of counted data is a bound.
-Statistics are kept in float64 whatever the model's precision: a column of scale 3e-3 at 1e3 survives.
+Statistics are kept in float64 whatever the model's precision: a column of scale 3e-3 at 1e3 survives. They are
+sums over chunks of rows, so that data larger than memory are measured as data in memory are, in the same bits.
 """
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 
 from fairway.core.config import Configurable
 from fairway.core.event import Event
+from fairway.core.extent import chunks
 from fairway.core.numerics import event_sum
 from fairway.core.random import Rows
 from fairway.core.registry import Registry
@@ -69,6 +71,15 @@ class Preprocessing(Configurable, nn.Module, ABC):
 
     def fit(self, x: Tensor) -> None:
         """Measure what the map needs from data (n, *E); nothing by default."""
+
+    def fit_chunks(self, parts: Iterable[Tensor]) -> None:
+        """`fit`, to data that come as runs of rows.
+
+        Args:
+            parts: an iterable that can be gone through more than once. A map that only knows `fit` gets all rows.
+        """
+        if type(self).fit is not Preprocessing.fit:
+            self.fit(torch.cat(list(parts)))
 
     @abstractmethod
     def to_model(self, x: Tensor, rows: Rows | None = None) -> tuple[Tensor, Tensor]:
@@ -119,12 +130,22 @@ class Standardise(Preprocessing):
         self.register_buffer("std", torch.ones([s or 1 for s in shape], dtype=torch.float64))
 
     def fit(self, x: Tensor) -> None:
-        x = x.double()
-        axes = [0] + [i + 1 for i, s in enumerate(self.mean.shape) if s == 1 and x.shape[i + 1] != 1]
-        mean = x.nanmean(axes, keepdim=True)
-        variance = (x - mean).square().nanmean(axes)
-        self.mean.copy_(mean.squeeze(0).reshape(self.mean.shape))
-        self.std.copy_(variance.sqrt().reshape(self.std.shape).clamp(min=1e-12))
+        self.fit_chunks(chunks(x))
+
+    def fit_chunks(self, parts: Iterable[Tensor]) -> None:
+        count = total = squares = torch.zeros((), dtype=torch.float64, device=self.mean.device)
+        for x in parts:
+            axes = self._axes(x)
+            count, total = count + (~x.isnan()).sum(axes, keepdim=True), total + x.double().nansum(axes, keepdim=True)
+        mean = total / count
+        for x in parts:
+            squares = squares + (x.double() - mean).square().nansum(self._axes(x), keepdim=True)
+        self.mean.copy_(mean.reshape(self.mean.shape))
+        self.std.copy_((squares / count).sqrt().reshape(self.std.shape).clamp(min=1e-12))
+
+    def _axes(self, x: Tensor) -> list[int]:
+        """Over rows, and over the pixels of a channel."""
+        return [0] + [i + 1 for i, s in enumerate(self.mean.shape) if s == 1 and x.shape[i + 1] != 1]
 
     def to_model(self, x: Tensor, rows: Rows | None = None) -> tuple[Tensor, Tensor]:
         ladj = -(self.std.log().expand([s or 1 for s in self.event.shape])).sum()
@@ -254,11 +275,11 @@ class Chain(Preprocessing):
         return event
 
     def fit(self, x: Tensor) -> None:
-        # With noise: a counted column that hardly varies still has the spread of its cell after dequantising.
-        rows = Rows(0, len(x), dtype=torch.float64, device=x.device)
-        for m in self.maps:
-            m.fit(x)  # type: ignore[operator]
-            x, _ = m.to_model(x, rows)  # type: ignore[operator]
+        self.fit_chunks(chunks(x))
+
+    def fit_chunks(self, parts: Iterable[Tensor]) -> None:
+        for i, m in enumerate(self.maps):
+            m.fit_chunks(_Through(parts, self.maps[:i]))  # type: ignore[operator]
 
     def to_model(self, x: Tensor, rows: Rows | None = None) -> tuple[Tensor, Tensor]:
         total = _zeros(x)
@@ -271,6 +292,25 @@ class Chain(Preprocessing):
         for m in reversed(self.maps):
             u = m.to_data(u)  # type: ignore[operator]
         return u
+
+
+class _Through:
+    """Runs of rows after some maps, computed anew each time they are asked for.
+
+    With noise: a counted column that hardly varies still has the spread of its cell after dequantising.
+    """
+
+    def __init__(self, parts: Iterable[Tensor], maps: Iterable[Any]) -> None:
+        self.parts, self.maps = parts, list(maps)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        start = 0
+        for x in self.parts:
+            rows = Rows(0, len(x), start, torch.float64, x.device)
+            start += len(x)
+            for m in self.maps:
+                x, _ = m.to_model(x, rows)
+            yield x
 
 
 def continuous(event: Event) -> Preprocessing:
