@@ -17,6 +17,7 @@ Every process must call them in the same order.
 """
 
 import json
+import time
 from typing import TypeVar
 
 import torch
@@ -82,6 +83,22 @@ def agreed(value: T) -> T:
     dist.broadcast(data, 0)
     said: T = json.loads(bytes(data.tolist()))
     return said
+
+
+def clock() -> float:
+    """Seconds on process 0's clock, from an unknown start: what it decides is the same everywhere."""
+    return agreed(time.perf_counter())
+
+
+def first_said(word: str | None) -> str | None:
+    """The word of the first process that has one."""
+    if not together():
+        return word
+    data = torch.zeros(32, dtype=torch.uint8)
+    said = (word or "").encode()[:32]
+    data[: len(said)] = torch.tensor(list(said), dtype=torch.uint8)
+    words = [bytes(row.tolist()).rstrip(b"\0").decode() for row in gathered(data.unsqueeze(0))]
+    return next((w for w in words if w), None)
 
 
 def wait() -> None:

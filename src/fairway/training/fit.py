@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
+from fairway.core import parallel
 from fairway.core.config import to_json
 from fairway.core.model import Model
 from fairway.core.objective import Objective, Stage
 from fairway.core.preprocessing import Preprocessing
 from fairway.core.random import mix, seeded
-from fairway.training import checkpoint, run_folder
+from fairway.training import checkpoint, distributed, run_folder
 from fairway.training.callbacks import Callback, ProgressBar
 from fairway.training.card import card
 from fairway.training.files import write_bytes, write_json
@@ -99,11 +100,13 @@ def loop(model: str | Model, x: Any, **options: Any) -> Generator[Run | Solve, N
     3 real_nvp
     """
     asked, options = Options.take(options)
+    distributed.join()
     task = prepare(model, x, asked, options)
     start = None if asked.folder is None else _open_folder(asked.folder, task, asked)
     yield from _learn(task, asked, start)
-    if asked.folder is not None:
+    if asked.folder is not None and parallel.rank() == 0:
         _close_folder(asked.folder, task, asked)
+    parallel.wait()
     return task.model
 
 
@@ -114,7 +117,7 @@ def _learn(task: Task, asked: Options, start: checkpoint.Snapshot | None) -> Gen
     stages, seconds = model.stages(task.learner), 0.0
     first = 0 if start is None else int(start[1]["plan"]["stage"])
     for index, stage in list(enumerate(stages))[first:]:
-        bars = [ProgressBar(f"{model.name()} {stage.name}")] if asked.progress else []
+        bars = [ProgressBar(f"{model.name()} {stage.name}")] if asked.progress and parallel.rank() == 0 else []
         with seeded(mix(asked.seed, BUILD, index)):
             run = _run(task, stage, asked, index, [*asked.callbacks, *bars])
         object.__setattr__(model, "history", run.history)
@@ -143,9 +146,11 @@ def _run(task: Task, stage: Stage, asked: Options, index: int, callbacks: list[C
     objective.to(device=model.device, dtype=model.dtype)
     size, budget = asked.batch_size or objective.batch_size, asked.seconds if steps is None else None
     plan = Plan(steps, budget, size, asked.seed, asked.evaluate_every, lr=asked.lr, stage=index, threads=asked.threads)
+    plan.world, plan.parallel = parallel.size(), asked.parallel
     part = None if stage.part is model else stage.part
     run = Run(model, objective, train, held_out, plan, callbacks, out, part)
-    objective.start(model, run.batches.all(START_ROWS).u)
+    with run.engine.whole():
+        run.objective.start(run.model, run.batches.all(START_ROWS).u)
     return run
 
 
@@ -154,7 +159,10 @@ def _open_folder(folder: Path, task: Task, asked: Options) -> checkpoint.Snapsho
     """Write down what is started; a resumed run's checkpoint, where there is one."""
     run_folder.describe(task.model)  # a model that no file can name is refused now, not after the training
     split = {"seed": asked.seed, "validation": asked.validation}
-    return begin(folder, identity(task.model, task.learner, task.data.digest, task.table, split), asked.resume)
+    run = identity(task.model, task.learner, task.data.digest, task.table, split)
+    start = begin(folder, run, asked.resume) if parallel.rank() == 0 else None
+    parallel.wait()
+    return begin(folder, run, True) if asked.resume and parallel.rank() else start
 
 
 def _close_folder(folder: Path, task: Task, asked: Options) -> None:

@@ -8,6 +8,8 @@ that diverged is put back to its last good state before the error is raised, so 
 import torch
 from torch import Tensor
 
+from fairway.core import parallel
+
 HUGE = 1e8  # nats per entry: a loss beyond this has left every model's scale
 
 
@@ -51,10 +53,10 @@ class Window:
             self._on_device.append(torch.stack([v.detach().reshape(()) for v in (loss, *terms.values(), norm)]))
 
     def check(self) -> tuple[int, str] | None:
-        """(step, term) of the first bad move not yet looked at, or None; one host sync."""
+        """(step, term) of the first bad move not yet looked at, or None; one host sync, one mean over processes."""
         if not self._moves:
             return None
-        values = torch.cat([v.float() for v in self._on_device]).tolist()
+        values = parallel.mean(torch.cat([v.float() for v in self._on_device])).tolist()
         moves, self._moves, self._on_device = self._moves, [], []
         for step, names in moves:
             row, values = values[: len(names)], values[len(names) :]

@@ -2,13 +2,15 @@
 
     for step in 0, 1, ...:
         for phase in objective.phases:                      (every k-th step, `times` fresh batches)
-            loss = Step(model, objective)(batch, phase, noise(seed, step, phase, repeat))
+            loss = engine.loss(batch, phase, noise(seed, step, phase, repeat))
             the player's optimiser: gradient of its own parameters, clip, move
         average the weights
         every so often: the monitor on held-out rows, under the averaged weights; keep the best, stop when it is old
         every window: check that all was finite, log, remember the last good state
 
-Order and noise are functions of (seed, step), so `state` is all a resume needs.
+Order and noise are functions of (seed, step), so a `snapshot` is all a resume needs. A signal (Ctrl-C, SIGTERM) ends
+the run after the step it came in, with a checkpoint. Several processes take the same decisions: what a clock, a signal
+or a loss said to one of them is what it says to all.
 """
 
 import time
@@ -21,20 +23,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fairway.core import parallel
 from fairway.core.model import Model
 from fairway.core.objective import Objective, Optimisation, Phase, Step
 from fairway.core.random import Rows, mix, seeded
-from fairway.training import checkpoint
+from fairway.training import checkpoint, snapshot
 from fairway.training.batches import Batches, Table
 from fairway.training.callbacks import Callback
+from fairway.training.engine import engine_of
 from fairway.training.guard import Diverged, Window
 from fairway.training.history import History, Journal
+from fairway.training.interrupt import Interrupted, Signals, interruptible
 from fairway.training.monitor import Monitor
 from fairway.training.optim import Average, Mover
 from fairway.training.plan import Plan
 from fairway.training.rehearse import on_threads, rehearsed
 
 OVERRUN = 1.25  # a run may take this many times its budget before the clock ends it
+LISTEN = 10  # steps after which several processes ask each other for signals
 LOSS, DROPOUT = 11, 12  # streams of the fit's seed
 
 
@@ -45,7 +51,7 @@ class Run:
         model: with fitted preprocessing, on its device.
         objective: set up for the model.
         train, held_out: rows; without held-out rows nothing is monitored.
-        plan: how long.
+        plan: how long, and on what.
         callbacks: see `callbacks`.
         out: run folder for the journal and the checkpoints.
         part: what moves as the player "model": the model itself, or a network inside it.
@@ -62,20 +68,32 @@ class Run:
         out: Path | None = None,
         part: nn.Module | None = None,
     ) -> None:
-        self.model, self.objective, self.plan, self.callbacks, self.out = model, objective, plan, list(callbacks), out
-        self.batches = Batches(model, train, plan.batch_size, plan.seed)
-        self.monitor = Monitor.of(model, objective, held_out, plan)
-        self.phases = list(objective.phases(model))
-        self.step_module = Step(model, objective)
-        self.movers = self._movers(part)
-        self.average = Average(model, self._how("model").ema)
+        self.plan, self.out, self.callbacks = plan, out, [c for c in callbacks if c.everywhere or self.leads]
+        self.engine = engine_of(Step(model, objective), plan)
+        self.model, self.objective = self.engine.step.model, self.engine.step.objective
+        self.batches = Batches(model, train, plan.batch_size, plan.seed, (parallel.rank(), parallel.size()))
+        self.monitor = Monitor.of(self.model, self.objective, held_out, plan)
+        self.phases = list(self.objective.phases(self.model))
+        self.movers = self._movers(self._same(model, part))
+        self.engine.wrap({name: mover.parameters for name, mover in self.movers.items()})
+        self.average = Average(self.model, self._how("model").ema)
         self.history = History(monitor=self.monitor.name if self.monitor else None)
-        self.step, self._spent, self._origin, self._lr = 0, 0.0, time.perf_counter(), 0.0
-        self._drops = _drops(self.step_module)
+        self.step, self.stale, self.spent = 0, 0, 0.0
+        self.best: dict[str, Tensor] = {}  # replaced, never changed in place: snapshots share it
+        self._origin, self._lr, self._saved = time.perf_counter(), 0.0, 0
+        self._drops = _drops(self.engine.step)
         self._window = Window()
-        self._best: dict[str, Tensor] = {}  # replaced, never changed in place: snapshots share it
-        self._stale, self._saved = 0, 0
         self._good: checkpoint.Snapshot | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and prints: the first of several, or the only one."""
+        return parallel.rank() == 0
+
+    def _same(self, model: Model, part: nn.Module | None) -> nn.Module | None:
+        """The part of the model that the engine trains."""
+        names = {id(module): name for name, module in model.named_modules()}
+        return None if part is None else self.model.get_submodule(names[id(part)])
 
     def _movers(self, part: nn.Module | None) -> dict[str, Mover]:
         """An optimiser for every player that moves."""
@@ -92,17 +110,24 @@ class Run:
 
     # -- the loop -----------------------------------------------------------------------------------------------
     def __iter__(self) -> Iterator["Run"]:
-        """Yield after every step; the best weights are in the model at the end, also where the loop is left early."""
-        self._journal = Journal(self.out and self.out / "metrics.jsonl", self.step, self.plan.stage)
-        self._origin = time.perf_counter() - self._spent
+        """Yield after every step; the best weights are in the model at the end, also where the loop is left early.
+
+        Raises:
+            Interrupted: a signal asked to stop; the checkpoint is written.
+            Diverged: the loss or a gradient left the finite numbers.
+        """
+        self._journal = Journal(self._path("metrics.jsonl"), self.step, self.plan.stage)
+        self._origin = parallel.clock() - self.spent
         self.model.train()
-        with on_threads(self.plan.threads) if self.plan.steps else rehearsed(self):
+        with interruptible() as signals, on_threads(self.plan.threads) if self.plan.steps else rehearsed(self):
             self._good = self._good or self.state()
             try:
                 while not self.history.stopped:
                     self._take_step()
                     self._after_step()
-                    yield self
+                    self._listen(signals)
+                    with signals.resting():
+                        yield self
             except GeneratorExit:
                 self.history.stopped = self.history.stopped or "the loop was left"
                 self._finish()
@@ -122,12 +147,17 @@ class Run:
         if phase.before:
             phase.before(self.model)
         batch, mover = self.batches.next(), self.movers[phase.player]
-        loss = self.step_module(batch, phase, Rows(seed, len(batch), 0, self.model.dtype, self.model.device))
+        loss = self.engine.loss(batch, phase, self._noise(seed, len(batch)))
         self._lr = mover.set_lr(self.step, self.plan.steps)
-        norm = mover.move(loss.total)
+        self.engine.gradients(loss.total, mover.parameters)
+        norm = mover.move()
         if phase.after:
             phase.after(self.model)
         self._window.add(self.step, phase.player, loss.total, loss.terms, norm)
+
+    def _noise(self, seed: int, n: int) -> Rows:
+        """The noise of this process's rows of a batch."""
+        return Rows(seed, n, n * parallel.rank(), self.model.dtype, self.model.device, parallel.size())
 
     def _after_step(self) -> None:
         for callback in self.callbacks:
@@ -144,11 +174,11 @@ class Run:
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or bool(self.history.stopped)
 
-    # -- time ---------------------------------------------------------------------------------------------------
+    # -- time and signals ---------------------------------------------------------------------------------------
     def _tick(self) -> float:
         """Seconds spent so far, in this process and before a resume."""
-        self._spent = time.perf_counter() - self._origin
-        return self._spent
+        self.spent = parallel.clock() - self._origin
+        return self.spent
 
     def _watch_the_clock(self) -> None:
         """A machine that slowed down after the measurement must not overrun the budget by much."""
@@ -156,6 +186,19 @@ class Run:
         if budget and self._tick() > OVERRUN * budget and not self.history.stopped:
             self.history.stopped = "the budget was spent"
             self.plan.steps = self.step
+
+    def _listen(self, signals: Signals) -> None:
+        """Leave between two steps where a signal asked for it, with a checkpoint that a resume goes on from."""
+        if parallel.together() and self.step % LISTEN == 0:
+            signals.asked = parallel.first_said(signals.asked)
+        if not signals.asked or self.history.stopped or (parallel.together() and self.step % LISTEN):
+            return
+        self._log()
+        self._remember()
+        self._write()
+        self.history.stopped = f"stopped by {signals.asked}"
+        self._finish()
+        raise Interrupted(signals.asked, self.step, self.out, self.engine.given)
 
     # -- log, evaluate, remember --------------------------------------------------------------------------------
     def _check(self) -> None:
@@ -182,13 +225,13 @@ class Run:
         with self.evaluated():
             value = self.monitor()
             if value < self.history.best:
-                self.history.best, self.history.best_step, self._stale = value, self.step, 0
-                self._best = checkpoint.copies(self.model.state_dict())
+                self.history.best, self.history.best_step, self.stale = value, self.step, 0
+                self.best = checkpoint.copies(self.model.state_dict())
             else:
-                self._stale += 1
+                self.stale += 1
         self._record({"step": self.step, "seconds": round(self._tick(), 4), "monitor": value})
-        if self._stale > self.plan.patience and not self.history.stopped:
-            self.history.stopped = f"no improvement in {self._stale} evaluations"
+        if self.stale > self.plan.patience and not self.history.stopped:
+            self.history.stopped = f"no improvement in {self.stale} evaluations"
         for callback in self.callbacks:
             callback.on_evaluate(self, value)
 
@@ -197,25 +240,34 @@ class Run:
         """Within, the model is in eval mode with its averaged weights."""
         self.model.eval()
         try:
-            with self.average.applied():
+            with self.average.applied(), self.engine.whole():
                 yield
         finally:
             self.model.train()
 
     def _remember(self) -> None:
         """Keep this state as the last good one; on disk, too, when a checkpoint is due."""
-        into = self._good[0] if self._good else None
-        self._good = (checkpoint.copies(self._moving(), into) | self._kept(), self._counters())
-        if self.out and (self.step - self._saved >= self.plan.checkpoint_every or self.history.stopped):
-            checkpoint.write(self.out, self._good)
+        self._good = snapshot.take(self, self._good)
+        if self.step - self._saved >= self.plan.checkpoint_every or self.history.stopped:
+            self._write()
+
+    def _write(self) -> None:
+        """Put the last good state on disk."""
+        if self.out and self._good:
+            whole = self.engine.full(self._good[0])
+            if self.leads:
+                checkpoint.write(self.out, (whole, self._good[1]))
             self._saved = self.step
+
+    def _path(self, name: str) -> Path | None:
+        return self.out / name if self.out and self.leads else None
 
     def _retreat(self, step: int, term: str) -> None:
         """Put the last good state back and stop."""
         self.load_state(self._good or self.state())
         self.history.stopped = f"diverged at step {step}"
         self._finish()
-        raise Diverged(step, term, self.history.best_step if self._best else self.step, self.model)
+        raise Diverged(step, term, self.history.best_step if self.best else self.step, self.engine.given)
 
     def _finish(self) -> None:
         """Leave the best weights in the model; without a monitor, the averaged ones."""
@@ -224,58 +276,22 @@ class Run:
         self.history.steps, self.history.seconds = self.step, self._tick()
         self.history.evaluate_every = self.plan.evaluate_every
         self.history.threads, self.history.planned = torch.get_num_threads(), self.plan.steps or self.step
-        if self._best:
-            self.model.load_state_dict(self._best)
+        if self.best:
+            self.model.load_state_dict(self.best)
         else:
             self.average.settle()
-        self.model.eval()
+        self.engine.settle()
+        self.engine.given.eval()
 
     # -- state --------------------------------------------------------------------------------------------------
     def state(self) -> checkpoint.Snapshot:
         """A copy of everything the next step depends on."""
-        return checkpoint.copies(self._moving()) | self._kept(), self._counters()
+        return snapshot.take(self)
 
-    def _moving(self) -> dict[str, Tensor]:
-        """Tensors that the next step changes."""
-        tensors = checkpoint.module_tensors("model", self.model)
-        tensors |= checkpoint.module_tensors("objective", self.objective)
-        tensors |= {f"average.{name}": value for name, value in self.average.shadow.items()}
-        for name, mover in self.movers.items():
-            tensors |= checkpoint.optimiser_tensors(name, mover.optimiser)
-        return tensors
-
-    def _kept(self) -> dict[str, Tensor]:
-        """Tensors that are replaced rather than changed."""
-        return {f"best.{name}": value for name, value in self._best.items()}
-
-    def _counters(self) -> dict[str, Any]:
-        return {
-            "step": self.step,
-            "drawn": self.batches.drawn,
-            "spent": self._spent,
-            "stale": self._stale,
-            "best": self.history.best,
-            "best_step": self.history.best_step,
-            "stopped": self.history.stopped,
-            "plan": self.plan.to_dict(),
-        }
-
-    def load_state(self, snapshot: checkpoint.Snapshot) -> None:
-        """Go back (or on) to a snapshot; the log forgets what came after it."""
-        tensors, counters = snapshot
-        checkpoint.load_module("model", self.model, tensors)
-        checkpoint.load_module("objective", self.objective, tensors)
-        for name, mover in self.movers.items():
-            checkpoint.load_optimiser(name, mover.optimiser, tensors)
-        self.average.shadow = {name: tensors[f"average.{name}"].clone() for name in self.average.shadow}
-        self._best = {k.removeprefix("best."): v.clone() for k, v in tensors.items() if k.startswith("best.")}
-        self.step, self.batches.drawn = int(counters["step"]), int(counters["drawn"])
-        self._spent, self._stale, self._saved = float(counters["spent"]), int(counters["stale"]), self.step
-        self.plan = Plan(**counters["plan"])
-        self.history.best, self.history.best_step = float(counters["best"]), int(counters["best_step"])
-        self.history.stopped = str(counters["stopped"])
-        self.history.forget_after(self.step)
-        self._window = Window()
+    def load_state(self, state: checkpoint.Snapshot) -> None:
+        """Go back (or on) to a snapshot."""
+        snapshot.put_back(self, state)
+        self._saved, self._window = self.step, Window()
         self._good = self.state()
 
 

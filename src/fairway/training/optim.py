@@ -50,27 +50,14 @@ class Mover:
             group["lr"] = lr
         return lr
 
-    def move(self, loss: Tensor) -> Tensor:
-        """Backward on this player alone, clip, step; returns the gradient norm (a device scalar)."""
-        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = None if gradient is None else _laid_out_like(gradient, parameter)
-        norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
+    def move(self) -> Tensor:
+        """Clip the gradients that the parameters hold and step; returns their norm (a device scalar)."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
         if self.how.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.how.clip, norm)
         self.optimiser.step()
-        return norm
-
-
-def _laid_out_like(gradient: Tensor, parameter: Tensor) -> Tensor:
-    """The gradient in the parameter's own memory layout, which fused optimisers take for granted.
-
-    `backward` sees to this; `grad` hands out what the last operation made, a transposed view for instance, and a fused
-    step would then move every entry by its neighbour's gradient.
-    """
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
+        return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
 
 class Average:

@@ -18,6 +18,7 @@ from fairway.core.objective import Objective, Solver
 from fairway.core.preprocessing import Preprocessing
 from fairway.core.registry import did_you_mean
 from fairway.training.callbacks import Callback
+from fairway.training.distributed import KINDS
 from fairway.training.plan import integer, seconds_of
 
 Learner = Objective | Solver
@@ -51,12 +52,15 @@ class Options:
     progress: bool = False
     evaluate_every: int = 0  # in steps; 0 for the plan's own choice, which a budget measures
     threads: int | None = None  # None: as many as torch has, or what a budget measures to be best
+    parallel: str = "ddp"  # how several processes share a run; "fsdp" shares the parameters, too
 
     def __post_init__(self) -> None:
         if self.resume and self.out is None:
             raise ValueError("expected out=FOLDER with resume=True, got none")
         if not 0 <= self.validation < 1:
             raise ValueError(f"expected validation as a share in [0, 1), got {self.validation}")
+        if self.parallel not in KINDS:
+            raise ValueError(f"expected parallel as {' or '.join(KINDS)}, got {self.parallel!r}")
         for name in ("steps", "batch_size", "threads"):
             if getattr(self, name) is not None:
                 setattr(self, name, integer(name, getattr(self, name), least=1))

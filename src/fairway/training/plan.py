@@ -55,6 +55,8 @@ class Plan:
         lr: overrides every player's learning rate.
         stage: the position of the stage in the fit.
         threads: of torch on the processor; None for as many as it has (a budget measures what is best).
+        world: number of processes that share every batch, `batch_size` rows each.
+        parallel: how they do, "ddp" or "fsdp".
     """
 
     steps: int | None
@@ -68,6 +70,8 @@ class Plan:
     lr: float | None = None
     stage: int = 0
     threads: int | None = None
+    world: int = 1
+    parallel: str = "ddp"
 
     def __post_init__(self) -> None:
         if self.steps is None and self.budget is None:

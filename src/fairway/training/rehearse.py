@@ -6,12 +6,13 @@ leaves no trace but two numbers: the threads, and the steps that the budget buys
 a budget repeats this one bit for bit.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
+
+from fairway.core import parallel
 
 if TYPE_CHECKING:
     from fairway.training.loop import Run
@@ -39,7 +40,7 @@ def rehearsed(run: "Run") -> Iterator[None]:
     Args:
         run: about to start, with a budget and without steps.
     """
-    began, start, plan = time.perf_counter(), run.state(), run.plan
+    began, start, plan = parallel.clock(), run.state(), run.plan
     with on_threads(None):
         choices = sorted({1, torch.get_num_threads()}) if plan.threads is None else [plan.threads]
         costs = {threads: _step_seconds(run, threads) for threads in choices}
@@ -49,18 +50,18 @@ def rehearsed(run: "Run") -> Iterator[None]:
         evaluation = _evaluation_seconds(run)
         run.load_state(start)
         run.plan = plan
-        plan.buy(time.perf_counter() - began, costs[plan.threads], evaluation)
+        plan.buy(parallel.clock() - began, costs[plan.threads], evaluation)
         yield
 
 
 def _step_seconds(run: "Run", threads: int) -> float:
     """Seconds of one step on so many threads."""
     torch.set_num_threads(threads)
-    limit, marks = SHARE * (run.plan.budget or 0.0), [time.perf_counter()]
+    limit, marks = SHARE * (run.plan.budget or 0.0), [parallel.clock()]
     while len(marks) <= WARM + 1 or (len(marks) <= WARM + STEPS and marks[-1] - marks[0] < limit):
         run._take_step()
         _wait_for(run.model.device)
-        marks.append(time.perf_counter())
+        marks.append(parallel.clock())
         if len(marks) > 2 and marks[-1] - marks[-2] > limit:  # one step is all it takes to know
             return marks[-1] - marks[-2]
     return (marks[-1] - marks[WARM]) / (len(marks) - 1 - WARM)
@@ -69,10 +70,10 @@ def _step_seconds(run: "Run", threads: int) -> float:
 def _evaluation_seconds(run: "Run") -> float:
     if run.monitor is None:
         return 0.0
-    began = time.perf_counter()
+    began = parallel.clock()
     with run.evaluated():
         run.monitor()
-    return time.perf_counter() - began
+    return parallel.clock() - began
 
 
 def _wait_for(device: torch.device) -> None:

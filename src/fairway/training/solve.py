@@ -5,22 +5,24 @@ state before the last finite loss is kept: a solver that leaves the finite numbe
 """
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fairway.core import parallel
 from fairway.core.model import Model
-from fairway.core.objective import Solver
+from fairway.core.objective import Batch, Solver
 from fairway.core.random import Rows, mix
 from fairway.training import checkpoint
 from fairway.training.batches import Batches, Table
 from fairway.training.callbacks import Callback
 from fairway.training.guard import Diverged
 from fairway.training.history import History, Journal
+from fairway.training.interrupt import Interrupted, Signals, interruptible
 from fairway.training.plan import Plan
 
 START = 14  # stream of the fit's seed
@@ -45,24 +47,31 @@ class Solve:
         callbacks: Sequence[Callback] = (),
         out: Path | None = None,
     ) -> None:
-        self.model, self.solver, self.plan, self.callbacks, self.out = model, solver, plan, list(callbacks), out
+        self.model, self.solver, self.plan, self.out = model, solver, plan, out
+        self._leads = parallel.rank() == 0
+        self.callbacks = [c for c in callbacks if c.everywhere or self._leads]
         self.batch = Batches(model, train, len(train), plan.seed).all()
-        self.history, self.step, self._spent, self._origin = History(), 0, 0.0, time.perf_counter()
-        self._saved, self._saved_at = 0, time.perf_counter()
+        self.share = _share(self.batch)
+        self.history, self.step, self._spent, self._origin = History(), 0, 0.0, parallel.clock()
+        self._saved, self._saved_at = 0, parallel.clock()
         self._good: checkpoint.Snapshot | None = None
 
     def __iter__(self) -> Iterator["Solve"]:
         """Yield after every iteration; the model is in eval mode at the end, also where the loop is left early."""
-        self._journal = Journal(self.out and self.out / "metrics.jsonl", self.step, self.plan.stage)
+        path = self.out / "metrics.jsonl" if self.out and self._leads else None
+        self._journal = Journal(path, self.step, self.plan.stage)
         self.model.train()
-        self._origin = time.perf_counter() - self._spent
+        self._origin = parallel.clock() - self._spent
         if self.step == 0:
             self._start()
         try:
-            while not self._ended():
-                row = self._take_step()
-                self._after_step({"step": self.step, "seconds": round(self._tick(), 4), **row})
-                yield self
+            with interruptible() as signals:
+                while not self._ended():
+                    row = self._take_step()
+                    self._after_step({"step": self.step, "seconds": round(self._tick(), 4), **row})
+                    self._listen(signals)
+                    with signals.resting():
+                        yield self
         except GeneratorExit:
             self.history.stopped = "the loop was left"
             self._finish()
@@ -77,7 +86,7 @@ class Solve:
         """One iteration, or a retreat to the state before the last good one."""
         before = self.state()
         try:
-            row = self.solver.step(self.model, self.batch)
+            row = self.solver.step(self.model, self.share)
         except torch.linalg.LinAlgError as error:
             self._retreat(f"matrix ({str(error)[:80]})", before)
         if not math.isfinite(row.get("loss", 0.0)):
@@ -93,9 +102,18 @@ class Solve:
         self._finish()
         raise Diverged(step, term, self.step, self.model)
 
+    def _listen(self, signals: Signals) -> None:
+        """Leave between two iterations where a signal asked for it, with a checkpoint that a resume goes on from."""
+        asked = parallel.first_said(signals.asked)
+        if asked and not self._ended():
+            self._save()
+            self.history.stopped = f"stopped by {asked}"
+            self._finish()
+            raise Interrupted(asked, self.step, self.out, self.model)
+
     def _tick(self) -> float:
         """Seconds spent so far, in this process and before a resume."""
-        self._spent = time.perf_counter() - self._origin
+        self._spent = parallel.clock() - self._origin
         return self._spent
 
     def _ended(self) -> bool:
@@ -113,14 +131,14 @@ class Solve:
         for callback in self.callbacks:
             callback.on_step(self)
             callback.on_log(self, row)
-        late = time.perf_counter() - self._saved_at > CHECKPOINT_SECONDS
+        late = parallel.clock() - self._saved_at > CHECKPOINT_SECONDS
         if self.step - self._saved >= self.plan.checkpoint_every or late:
             self._save()
 
     def _save(self) -> None:
-        if self.out:
+        if self.out and self._leads:
             checkpoint.write(self.out, self.state())
-        self._saved, self._saved_at = self.step, time.perf_counter()
+        self._saved, self._saved_at = self.step, parallel.clock()
 
     def _finish(self) -> None:
         if self.step > self._saved:
@@ -152,3 +170,13 @@ class Solve:
         checkpoint.load_module("objective", self.solver, tensors)
         self.step, self._spent, self._saved = int(counters["step"]), float(counters["spent"]), int(counters["step"])
         self.history.forget_after(self.step)
+
+
+def _share(batch: Batch) -> Batch:
+    """This process's rows of all rows: what a solver sums over them, it sums over processes."""
+    if not parallel.together():
+        return batch
+    n, rank, world = len(batch), parallel.rank(), parallel.size()
+    rows = slice(n * rank // world, n * (rank + 1) // world)
+    parts = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return replace(batch, **{name: part[rows] for name, part in parts.items() if part is not None})
