@@ -2,6 +2,7 @@
 
 import functools
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,24 @@ def test_resuming_goes_on(cli, runs):
     ended = cli(*words, "--resume")
     assert ended.code == 0 and "resumed at step 4" in ended.out + ended.err
     assert "seed 0, got 9" in cli(*words, "--resume", "--seed", "9").error
+
+
+def test_trackers_write_into_the_run_folder(cli, runs):
+    ended = cli("fit", "real_nvp", runs / "points.npy", *SHORT, "--out", "run", "--log", "tensorboard")
+    assert ended.code == 0 and list(Path("run/tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_an_unknown_tracker_is_named(cli, runs):
+    ended = cli("fit", "real_nvp", runs / "points.npy", *SHORT, "--log", "tensorboard,mlflow")
+    assert ended.error == "expected --log with tensorboard or wandb, got 'mlflow'"
+    monitors = cli("fit", "real_nvp", "--help").out
+    assert "--log LOG" in monitors and "tensorboard, wandb, or both" in monitors
+
+
+def test_a_tracker_without_its_package_is_told_before_the_training(cli, runs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    ended = cli("fit", "real_nvp", runs / "points.npy", *SHORT, "--out", "run", "--log", "wandb")
+    assert ended.code == 1 and "pip install 'fairway[wandb]'" in ended.err and not Path("run").exists()
 
 
 def test_a_configuration_repeats_a_run_bit_for_bit(cli, runs):

@@ -4,9 +4,11 @@ Options are the model's own (its constructor), those of its objective (--objecti
 and those of the fit. With `--config RUN/config.json` everything not said on the command line is as it was in that run.
 """
 
-import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from fairway.cli.messages import messages
 from fairway.cli.options import add_options, plain_options, said, value_of, without
 from fairway.cli.parsing import parse, parser_of, plain
 from fairway.cli.reading import Reader
@@ -29,7 +31,8 @@ def run(arguments: list[str]) -> int:
     name, words = _model_name(words, then, list(models))
     cls = lookup("model", name)  # stage one is over: only this model's module is imported
     chosen, options = _parse(name, cls, objective, words, then)
-    return _fit(name, chosen, {**options, "objective": objective}, then)
+    with messages():
+        return _fit(name, chosen, {**options, "objective": objective}, then)
 
 
 def _model_name(words: list[str], then: Before, models: list[str]) -> tuple[str, list[str]]:
@@ -99,6 +102,7 @@ def _add_plain(parser: Any, then: Before) -> None:
     )
     parser.add_argument("--dtype", default=then.dtype, help="float32 or float64")
     parser.add_argument("--out", help="run folder (runs/MODEL-DATA if not said)")
+    parser.add_argument("--log", type=Reader(tuple[str, ...]), default=(), help="tensorboard, wandb, or both")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -111,12 +115,29 @@ def _fit(name: str, chosen: Any, options: dict[str, Any], then: Before) -> int:
     train, part = _training_part(data, chosen.holdout, chosen.seed)
     out = chosen.out or f"runs/{name}-{data.name}"
     options |= {"context": chosen.context, "dtype": chosen.dtype, "out": out}
-    model = fit(name, train, progress=not chosen.quiet and sys.stderr.isatty(), **options)
+    options |= {"callbacks": trackers(chosen.log, out)} if chosen.log else {}
+    model = fit(name, train, progress=not chosen.quiet, **options)
     if part is not None:
         record(out, **part)
     print(_said(model))
     print(f"the run is in {out}")
     return 0
+
+
+def trackers(names: Sequence[str], out: str) -> list[Any]:
+    """The callbacks that write to TensorBoard or W&B, in the run folder.
+
+    Raises:
+        ValueError: another name.
+        ImportError: without its package.
+    """
+    from fairway.training.callbacks import TensorBoard, WandB
+
+    known = {"tensorboard": lambda: TensorBoard(Path(out) / "tensorboard"), "wandb": lambda: WandB("fairway")}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"expected --log with {' or '.join(known)}, got {unknown[0]!r}")
+    return [known[name]() for name in dict.fromkeys(names)]
 
 
 def _training_part(data: Any, holdout: float | None, seed: int) -> tuple[Any, dict[str, Any] | None]:
