@@ -28,8 +28,10 @@ from torch import Tensor
 
 from fairway.core.arrays import as_tensor
 from fairway.core.event import Event
-from fairway.data.files import Columns, column_indices, read_file, split_key
+from fairway.core.extent import chunks
+from fairway.data.files import Columns, column_indices, map_file, read_file, split_key
 from fairway.data.image_folder import read_image_folder
+from fairway.data.memory_map import LARGE, as_mapped, columns_of, is_mapped
 from fairway.data.registry import datasets
 from fairway.data.split import split_rows
 
@@ -61,6 +63,7 @@ class Dataset:
             event says. Numbers under different protocols are never ranked.
         options: what `load` was told besides the source (n, seed, protocol, columns); JSON-ready.
         validation, test: official splits, where the publishers made them.
+        mapped: x is a file that is mapped into memory; it is never copied as a whole.
 
     Raises:
         ValueError: a shape that does not fit the event, or labels of another length.
@@ -82,6 +85,7 @@ class Dataset:
     options: dict[str, Any] = field(default_factory=dict)
     validation: "Dataset | None" = None
     test: "Dataset | None" = None
+    mapped: bool = False
 
     def __post_init__(self) -> None:
         if len(self.event.shape) != self.x.ndim - 1:
@@ -102,7 +106,8 @@ class Dataset:
         seen = hashlib.sha256()
         for part in (self.x,) if self.labels is None else (self.x, self.labels):
             seen.update(f"{part.dtype}{tuple(part.shape)}".encode())
-            seen.update(part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+            for chunk in chunks(part.detach()):
+                seen.update(chunk.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return seen.hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -120,9 +125,17 @@ class Dataset:
         }
 
     def rows(self, index: Tensor) -> "Dataset":
-        """The observations at `index` (int64, (m,)) with their labels, without official splits."""
+        """The observations at `index` (int64, (m,)) with their labels, without official splits; a copy.
+
+        Raises:
+            ValueError: more of a mapped array than memory should hold.
+        """
+        if self.mapped and len(index) * self.x[0].nbytes > LARGE:
+            raise ValueError(
+                f"expected fewer rows of the mapped {self.name} at a time, got {len(index)}; save them apart"
+            )
         labels = None if self.labels is None else self.labels[index]
-        return replace(self, x=self.x[index], labels=labels, validation=None, test=None)
+        return replace(self, x=self.x[index], labels=labels, validation=None, test=None, mapped=False)
 
     def split(self, fraction: float | None = None, seed: int = 0) -> tuple["Dataset", "Dataset"]:
         """(train, held_out): the official test split where there is one and `fraction` is None, else shuffled rows.
@@ -150,7 +163,11 @@ class Dataset:
         index = column_indices(columns, self.column_names, self.x.shape[1])
         names = None if self.column_names is None else tuple(self.column_names[i] for i in index)
         event = replace(self.event, shape=(len(index),))
-        return self._with_parts(lambda part: replace(part, x=part.x[:, index], event=event, column_names=names))
+
+        def chosen(part: Dataset) -> Dataset:
+            return replace(part, x=columns_of(part.x, index, part.mapped), event=event, column_names=names)
+
+        return self._with_parts(chosen)
 
     def _with_event(self, event: Event) -> "Dataset":
         """The same values under another event, checked; its own statement of protocol replaces the old one."""
@@ -180,7 +197,8 @@ def load(
 
     Args:
         source: a name (`fairway.data.datasets` lists them), a file (.npy, .npz, file.npz:key, .csv, .tsv, .txt,
-            each also .gz, .parquet), a folder of images, or an array-like (n, d), (n, h, w), (n, c, h, w).
+            each also .gz, .parquet), a folder of images, or an array-like (n, d), (n, h, w), (n, c, h, w). A .npy
+            file above 1 GiB is mapped instead of read, and so stays an array that is mapped (`np.memmap`).
         folder: where to look for a named dataset's files, instead of $FAIRWAY_DATA.
         protocol: for a named dataset one that it offers ("grey", "fixed"); for own data a word of one's own.
         columns: names or numbers of the columns of a table to keep.
@@ -205,7 +223,9 @@ def load(
     if isinstance(source, Dataset):
         return _adjusted(source if protocol is None else replace(source, protocol=protocol), columns, event)
     if isinstance(source, str | PathLike):
-        return _from_path(str(source), protocol, columns, event)
+        return from_path(str(source), protocol, columns, event)
+    if is_mapped(source):
+        return _from_map(source, protocol, columns, event)
     return _from_array(source, protocol, columns, event)
 
 
@@ -242,15 +262,35 @@ def _from_array(x: Any, protocol: str | None, columns: Columns | None, event: Ev
     return _checked(as_tensor(x), event, "x", **known)
 
 
-def _from_path(source: str, protocol: str | None, columns: Columns | None, event: Event | None) -> Dataset:
-    """A file or a folder of images."""
+def _from_map(x: Any, protocol: str | None, columns: Columns | None, event: Event | None, **known: Any) -> Dataset:
+    """An array whose memory is a file: not copied."""
+    what = known.get("name", "x")
+    x = as_mapped(x, what)
+    if x.ndim == 0 or (x.ndim == 1 and x.is_floating_point()):
+        raise ValueError(f"expected {what} of shape (n, d) or images (n, h, w), got {tuple(x.shape)}; save x[:, None]")
+    if columns is not None:
+        if x.ndim != 2:
+            raise ValueError(f"expected a table (n, d) in {what} to choose columns from, got {tuple(x.shape)}")
+        x = columns_of(x, column_indices(columns, None, x.shape[1]), mapped=True)
+        known = {"options": {"columns": list(columns)}, **known}
+    return _checked(x, event, what, protocol=protocol or "", mapped=True, **known)
+
+
+def from_path(
+    source: str, protocol: str | None, columns: Columns | None, event: Event | None, mapped: bool = False
+) -> Dataset:
+    """A file or a folder of images; `mapped`: map a .npy file of any size."""
     path, _ = split_key(source)
     if not source or not path.exists():
         raise FileNotFoundError(_not_found(source, path))
     options = {
         key: value for key, value in {"protocol": protocol, "columns": columns and list(columns)}.items() if value
     }
-    known = {"name": path.resolve().name, "source": source, "protocol": protocol or "", "options": options}
+    named = {"name": path.resolve().name, "source": source, "protocol": protocol or ""}
+    known: dict[str, Any] = {**named, "options": options}
+    if path.suffix.lower() == ".npy" and path.is_file() and (mapped or path.stat().st_size > LARGE):
+        known["options"] = {**options, "stream": True}
+        return _from_map(map_file(path), columns=columns, event=event, **known)
     if not path.is_dir():
         x, names = read_file(source, columns)
         return _checked(x, event, path.name, column_names=names, **known)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fairway.core.arrays import as_tensor
 from fairway.core.registry import did_you_mean
+from fairway.data.memory_map import open_npy
 from fairway.data.optional import need
 
 Columns = Sequence[str | int]
@@ -120,6 +121,22 @@ def _broken(path: Path, error: Exception) -> str:
 def _read_npy(path: Path, columns: Columns | None) -> tuple[Tensor, Names]:
     with path.open("rb") as file:
         return _shaped(_parse_npy(file, path), None, columns, path)
+
+
+def map_file(path: Path) -> np.memmap[Any, Any]:
+    """A .npy file as an array whose memory is the file, never written to.
+
+    Raises:
+        ValueError: a truncated or damaged file, or a pickled array.
+    """
+    with path.open("rb") as file:
+        if file.read(1) == b"\x80":
+            raise ValueError(_pickled(path))
+    try:
+        return open_npy(path)
+    except (ValueError, *BROKEN) as error:
+        pickled = "Python objects" in str(error)
+        raise ValueError(_pickled(path) if pickled else _broken(path, error)) from error
 
 
 def _parse_npy(file: Any, path: Path) -> np.ndarray:
