@@ -1,5 +1,9 @@
 """Snapshots come back in every bit, and the last good one survives what interrupts the next."""
 
+import errno
+import io
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -7,7 +11,7 @@ import torch
 from torch import nn
 
 from fairway.training import checkpoint
-from fairway.training.files import BrokenFolder
+from fairway.training.files import BrokenFolder, write_tensors
 
 
 class Sized(nn.Module):
@@ -29,47 +33,125 @@ def test_round_trip_on_disk(tmp_path):
     checkpoint.write(tmp_path, snapshot(2))
     tensors, counters = checkpoint.read(tmp_path)
     assert counters["step"] == 2 and torch.equal(tensors["a"], torch.full((3,), 2.0))
-    assert [p.name for p in (tmp_path / "training").iterdir()] == ["checkpoint"]
+    assert [p.name for p in (tmp_path / "training").iterdir()] == ["checkpoint.safetensors"]
 
 
-@pytest.mark.parametrize("failing", ["write_tensors", "write_json"])
-def test_a_failing_write_leaves_the_last_one(tmp_path, monkeypatch, failing):
+class Disk:
+    """Counts the system calls that writing a checkpoint makes, and fills up at one of them."""
+
+    def __init__(self, monkeypatch, full_at=None, error=None):
+        self.calls, self.full_at = [], full_at
+        self.error = error or OSError(errno.ENOSPC, "No space left on device")
+        disk, real_open = self, Path.open
+
+        def counted(name, function):
+            def call(*args, **kwargs):
+                disk.calls.append(name)
+                if len(disk.calls) - 1 == disk.full_at:
+                    raise disk.error
+                return function(*args, **kwargs)
+
+            return call
+
+        class Raw(io.FileIO):
+            def write(self, data):
+                return counted("write", super().write)(data)
+
+        def opened(path, mode="r", *args, **kwargs):
+            return io.BufferedWriter(counted("open", Raw)(path, "w")) if mode == "wb" else real_open(path, mode)
+
+        monkeypatch.setattr(Path, "open", opened)
+        monkeypatch.setattr(Path, "replace", counted("replace", Path.replace))
+        for name in ("fsync", "open"):
+            monkeypatch.setattr(os, name, counted(name, getattr(os, name)))
+
+
+LARGE = {"a": torch.arange(30_000.0), "b": torch.ones(3), "c": torch.arange(20_000)}  # more than a buffer holds
+CALLS = ["open", *["write"] * 4, "fsync", "replace", "open", "fsync"]  # the last two are the folder's
+
+
+def test_a_checkpoint_is_synced_renamed_and_its_folder_synced(tmp_path, monkeypatch):
+    disk = Disk(monkeypatch)
+    checkpoint.write(tmp_path, (LARGE, {"step": 1, "plan": {}}))
+    assert disk.calls == CALLS
+
+
+@pytest.mark.parametrize("full_at", range(len(CALLS)))
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(None, checkpoint.NotWritten), (KeyboardInterrupt(), KeyboardInterrupt)],
+    ids=["full", "killed"],
+)
+def test_whatever_call_fails_a_whole_checkpoint_is_there(tmp_path, monkeypatch, full_at, error, raised):
     checkpoint.write(tmp_path, snapshot(1))
-
-    def fail(*args):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(checkpoint, failing, fail)
-    with pytest.raises(OSError, match="No space"):
-        checkpoint.write(tmp_path, snapshot(2))
-    assert checkpoint.read(tmp_path)[1]["step"] == 1
-
-
-def test_a_kill_between_the_two_renames_falls_back(tmp_path, monkeypatch):
-    checkpoint.write(tmp_path, snapshot(1))
-    rename, calls = Path.rename, []
-
-    def once(self, target):
-        calls.append(target)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", once)
-    with pytest.raises(KeyboardInterrupt):
-        checkpoint.write(tmp_path, snapshot(2))
-    assert not (tmp_path / checkpoint.PLACE).exists()
-    assert checkpoint.read(tmp_path)[1]["step"] == 1
-    monkeypatch.undo()
+    with monkeypatch.context() as patched, pytest.raises(raised):
+        Disk(patched, full_at, error)
+        checkpoint.write(tmp_path, (LARGE, {"step": 2, "plan": {}}))
+    tensors, counters = checkpoint.read(tmp_path)
+    renamed = full_at > CALLS.index("replace")
+    assert counters["step"] == (2 if renamed else 1) and len(tensors) == (3 if renamed else 1)
+    assert [p.name for p in (tmp_path / "training").iterdir()] == ["checkpoint.safetensors"]
     checkpoint.write(tmp_path, snapshot(3))
     assert checkpoint.read(tmp_path)[1]["step"] == 3
 
 
-@pytest.mark.parametrize("text", ["[]", "3", '{"step": 1}'])
-def test_a_foreign_file_is_no_checkpoint(tmp_path, text):
-    checkpoint.write(tmp_path, snapshot(1))
-    (tmp_path / checkpoint.PLACE / "state.json").write_text(text)
+def test_a_full_disk_is_explained(tmp_path, monkeypatch):
+    Disk(monkeypatch, 1)
+    with pytest.raises(checkpoint.NotWritten, match=r"step 7 in .* was not written \(No space .*\); it has none yet"):
+        checkpoint.write(tmp_path, snapshot(7))
+    monkeypatch.undo()
+    checkpoint.write(tmp_path, snapshot(7))
+    Disk(monkeypatch, 1)
+    with pytest.raises(checkpoint.NotWritten, match=r"step 9 in .*; its last one is of step 7") as caught:
+        checkpoint.write(tmp_path, snapshot(9))
+    assert caught.value.errno == errno.ENOSPC and isinstance(caught.value, OSError)
+
+
+@pytest.fixture
+def megabyte(tmp_path):
+    """A real disk of one megabyte, where this user may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_disk_that_is_really_full_keeps_the_last_checkpoint(megabyte):
+    def half(step):
+        return {"a": torch.full((100_000,), float(step))}, {"step": step, "plan": {}}
+
+    checkpoint.write(megabyte, half(1))
+    checkpoint.write(megabyte, half(2))  # two fit: the old one goes when the new one is there
+    (megabyte / "litter").write_bytes(bytes(400_000))
+    with pytest.raises(checkpoint.NotWritten, match="No space left"):
+        checkpoint.write(megabyte, half(3))
+    tensors, counters = checkpoint.read(megabyte)
+    assert counters["step"] == 2 and torch.equal(tensors["a"], half(2)[0]["a"])
+    (megabyte / "litter").unlink()
+    checkpoint.write(megabyte, half(3))
+    assert checkpoint.read(megabyte)[1]["step"] == 3
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"step": 1}', "{", "[" * 100_000])
+def test_foreign_counters_are_no_checkpoint(tmp_path, text):
+    place = tmp_path / checkpoint.PLACE
+    place.parent.mkdir()
+    write_tensors(place, {"a": torch.ones(1)}, {"counters": text})
     with pytest.raises(BrokenFolder, match="is not a checkpoint"):
+        checkpoint.read(tmp_path)
+
+
+def test_a_file_without_counters_is_no_checkpoint(tmp_path):
+    place = tmp_path / checkpoint.PLACE
+    place.parent.mkdir()
+    write_tensors(place, {"a": torch.ones(1)})
+    with pytest.raises(BrokenFolder, match="says nothing of its counters"):
+        checkpoint.read(tmp_path)
+    place.write_bytes(b"PK")
+    with pytest.raises(BrokenFolder, match="truncated or not a safetensors file"):
         checkpoint.read(tmp_path)
 
 

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fairway.training.files import (
+    DTYPES,
     BrokenFolder,
     digest_of,
     read_json,
+    read_note,
     read_tensors,
-    replace_folder,
+    sweep,
     write_bytes,
     write_json,
     write_tensors,
@@ -116,16 +119,29 @@ def test_a_pickle_in_disguise_is_not_opened(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_folder_is_replaced_whole(tmp_path):
-    target, new = tmp_path / "checkpoint", tmp_path / ".new"
-    for folder, text in ((target, "old"), (new, "new")):
-        folder.mkdir()
-        (folder / "state").write_text(text)
-    (target / "gone").write_text("")
-    replace_folder(new, target)
-    assert [p.name for p in target.iterdir()] == ["state"]
-    assert (target / "state").read_text() == "new"
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint"]
+@pytest.mark.parametrize("dtype", list(DTYPES))
+def test_the_format_is_the_one_that_safetensors_reads(tmp_path, dtype):
+    """Aligned, whatever comes first; views and shared memory are written as they read."""
+    x = (torch.arange(35) % 2).reshape(5, 7).to(dtype)
+    tensors = {"odd": torch.tensor([True, False, True]), "x": x, "turned": x.T[1:], "none": x[:0], "one": x[0, 1]}
+    write_tensors(tmp_path / "w.safetensors", tensors, {"of": "ü"})
+    with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
+        back = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert back.keys() == tensors.keys()
+    assert all(torch.equal(back[k], v) and back[k].dtype == v.dtype for k, v in tensors.items())
+    assert read_note(tmp_path / "w.safetensors", "of") == "ü"
+
+
+def test_what_a_kill_left_is_swept_away(tmp_path):
+    (tmp_path / ".weights.safetensors.123.tmp").write_bytes(b"half")
+    (tmp_path / "notes.tmp").write_text("not ours")
+    sweep(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.tmp"]
+
+
+def test_a_failed_write_names_the_file(tmp_path):
+    with pytest.raises(OSError, match=r"No such file or directory: .*nowhere/config\.json"):
+        write_json(tmp_path / "nowhere" / "config.json", {})
 
 
 def test_digests_see_values_shapes_and_types():

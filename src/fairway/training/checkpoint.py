@@ -1,11 +1,11 @@
 """Snapshots of a run: everything the next step depends on, as named tensors and a few numbers.
 
 Because the data order and all noise are functions of the seed and of counters, a snapshot is weights, averages,
-optimiser moments, the objective's buffers and the counters; nothing else. A snapshot on disk is a folder written
-under a temporary name and renamed, so that the last good one survives a kill or a full disk.
+optimiser moments, the objective's buffers and the counters; nothing else. On disk it is one file (the counters are in
+its header), written under a temporary name, synced and renamed: the last good one survives a kill or a full disk.
 """
 
-import shutil
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fairway.training.files import BrokenFolder, read_json, read_tensors, replace_folder, write_json, write_tensors
+from fairway.training.files import BrokenFolder, read_note, read_tensors, write_tensors
 
 Snapshot = tuple[dict[str, Tensor], dict[str, Any]]
-PLACE = Path("training") / "checkpoint"  # in the run folder
+PLACE = Path("training") / "checkpoint.safetensors"  # in the run folder
+COUNTERS = "counters"
+
+
+class NotWritten(OSError):
+    """A checkpoint could not be written; the one before is still there.
+
+    Args:
+        run_folder: where. step: of the one that failed.
+        error: why.
+    """
+
+    def __init__(self, run_folder: Path, step: int, error: OSError) -> None:
+        place = run_folder / PLACE
+        last = f"its last one is of step {_counters(place)['step']}" if place.is_file() else "it has none yet"
+        why = error.strerror or str(error)
+        super().__init__(f"the checkpoint of step {step} in {run_folder} was not written ({why}); {last}")
+        self.errno = error.errno
 
 
 def copies(tensors: Mapping[str, Tensor], into: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -68,27 +85,37 @@ def load_optimiser(name: str, optimiser: torch.optim.Optimizer, tensors: Mapping
 
 
 def write(run_folder: Path, snapshot: Snapshot) -> None:
-    """Write a snapshot into a run folder, whole or not at all."""
-    folder = run_folder / PLACE
-    temporary = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    write_tensors(temporary / "state.safetensors", snapshot[0])
-    write_json(temporary / "state.json", snapshot[1])
-    replace_folder(temporary, folder)
+    """Write a snapshot into a run folder, whole or not at all.
+
+    Raises:
+        NotWritten: a full disk, say; the snapshot before is still there.
+    """
+    place = run_folder / PLACE
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(place, snapshot[0], {COUNTERS: json.dumps(snapshot[1])})
+    except OSError as error:
+        raise NotWritten(run_folder, snapshot[1]["step"], error) from error
 
 
 def read(run_folder: Path) -> Snapshot | None:
-    """The snapshot of a run folder; an interrupted replacement falls back to the one before; None where there is none.
+    """The snapshot of a run folder; None where there is none.
 
     Raises:
-        BrokenFolder: the files are there but damaged.
+        BrokenFolder: the file is there but damaged, or something else.
     """
-    folder = run_folder / PLACE
-    for place in (folder, folder.with_name(f".{folder.name}.old")):
-        if (place / "state.json").is_file():
-            counters = read_json(place / "state.json")
-            if not isinstance(counters, dict) or not isinstance(counters.get("plan"), dict):
-                raise BrokenFolder(f"{place / 'state.json'} is not a checkpoint")
-            return read_tensors(place / "state.safetensors"), counters
-    return None
+    place = run_folder / PLACE
+    if not place.is_file():
+        return None
+    return read_tensors(place), _counters(place)
+
+
+def _counters(place: Path) -> dict[str, Any]:
+    text = read_note(place, COUNTERS)
+    try:
+        counters = json.loads(text)
+    except (ValueError, RecursionError):
+        counters = None
+    if not isinstance(counters, dict) or not isinstance(counters.get("plan"), dict):
+        raise BrokenFolder(f"{place} is not a checkpoint")
+    return counters

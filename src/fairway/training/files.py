@@ -3,33 +3,78 @@
 import hashlib
 import json
 import os
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 ALIASES = "aliases"
+TEMPORARY = ".tmp"
+DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.complex64: "C64",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}  # as safetensors names them
 
 
 class BrokenFolder(ValueError):
     """A run folder that cannot be read: says which file and why."""
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, sync it, rename it into place (instead of a link, not through it)."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes its name when the block ends, synced, or never (instead of a link, not through it).
+
+    Raises:
+        OSError: a full disk, say; names the file.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames last, where a folder can be opened and synced (not on Windows)."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a kill left half-written."""
+    for left in folder.glob(f".*{TEMPORARY}"):
+        left.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with whole_file(path) as file:
+        file.write(data)
 
 
 def digest_of(tensor: Tensor) -> str:
@@ -60,8 +105,35 @@ def read_json(path: Path) -> Any:
         raise BrokenFolder(f"{path} is not valid JSON: {str(error)[:200]}") from None
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write named tensors as safetensors; tensors that share memory are stored once and named as aliases."""
+def write_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, str] | None = None) -> None:
+    """Write named tensors as safetensors; tensors that share memory are stored once and named as aliases.
+
+    The bytes go from the tensors to the file without a copy in between: a checkpoint is written every few steps.
+
+    Args:
+        path: where to.
+        tensors: by name.
+        notes: short texts by name for the file's header, see `read_note`.
+    """
+    stored, aliases = _without_aliases(tensors)
+    stored = {k: v.detach().cpu().contiguous() for k, v in stored.items()}
+    order = sorted(stored, key=lambda name: -stored[name].element_size())  # every tensor starts at its own alignment
+    entries: dict[str, Any] = {"__metadata__": {**(notes or {}), ALIASES: json.dumps(aliases), "format": "pt"}}
+    end = 0
+    for name in order:
+        start, end = end, end + stored[name].nbytes
+        kind, shape = DTYPES[stored[name].dtype], list(stored[name].shape)
+        entries[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+    head = json.dumps(entries).encode()
+    head += b" " * (-len(head) % 8)
+    with whole_file(path) as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        for name in order:
+            file.write(stored[name].reshape(-1).view(torch.uint8).numpy().data)
+
+
+def _without_aliases(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors to store, and the names that mean one of those."""
     stored: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
     seen: dict[tuple[Any, ...], str] = {}
@@ -70,9 +142,23 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         if tensor.numel() and key in seen:
             aliases[name] = seen[key]
         else:
-            seen[key] = name
-            stored[name] = tensor.detach().cpu().contiguous().clone()
-    write_bytes(path, tensors_to_bytes(stored, metadata={ALIASES: json.dumps(aliases), "format": "pt"}))
+            seen[key], stored[name] = name, tensor
+    return stored, aliases
+
+
+def read_note(path: Path, name: str) -> str:
+    """A text from the header of a safetensors file.
+
+    Raises:
+        BrokenFolder: missing, truncated, not safetensors, or without such a note.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return str((file.metadata() or {})[name])
+    except KeyError:
+        raise BrokenFolder(f"{path} says nothing of its {name}") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BrokenFolder(f"{path} is truncated or not a safetensors file: {str(error)[:200]}") from None
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -90,13 +176,3 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return {**tensors, **{name: tensors[target] for name, target in aliases.items()}}
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise BrokenFolder(f"{path} is truncated or not a safetensors file: {str(error)[:200]}") from None
-
-
-def replace_folder(temporary: Path, target: Path) -> None:
-    """Rename a complete temporary folder into place, replacing an old one."""
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    temporary.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
