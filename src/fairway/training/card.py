@@ -17,12 +17,21 @@ def card(model: Model, data: dict[str, Any], record: dict[str, Any]) -> str:
         f"- parameters: {parameters:,}",
         f"- {history['steps']} steps in {history['seconds']:.1f} s ({history['stopped']})",
         f"- seed: {record['fit']['seed']}",
+        *_began_from(record["fit"].get("init")),
         *_held_out(history),
         f"- answers: {', '.join(sorted(model.capabilities))}; density {model.likelihood}",
         f"- cite: {', '.join(model.cites)}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _began_from(init: dict[str, Any] | None) -> list[str]:
+    """The line of a run that was fine-tuned from another."""
+    if init is None:
+        return []
+    total = init["reused"] + len(init["new"])
+    return [f"- began from {init['from']}: {init['reused']} of {total} tensors reused"]
 
 
 def _held_out(history: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from fairway.core.model import Model
 from fairway.core.objective import Objective, Stage
 from fairway.core.preprocessing import Preprocessing
 from fairway.core.random import mix, seeded
-from fairway.training import checkpoint, distributed, run_folder
+from fairway.training import checkpoint, distributed, run_folder, transfer
 from fairway.training.callbacks import Callback, ProgressBar
 from fairway.training.card import card
 from fairway.training.files import write_bytes, write_json
@@ -51,6 +51,7 @@ def fit(
     dtype: torch.dtype | str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    init: str | Path | Model | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
     **options: Any,
@@ -71,6 +72,8 @@ def fit(
         seed: of everything drawn. Same seed, same machine, same result.
         device: "auto", "cpu", "cuda". dtype: None for the input's with solvers and float32 with networks.
         out: run folder. resume: go on from its last checkpoint, on the same data with the same options.
+        init: a run folder or a model with the same event, to begin from: parameters whose name and shape match are
+            taken over, and so are the units, where both models measure them in the same way; see `transfer`.
         callbacks: see `fairway.training.callbacks`. progress: show a bar.
         options: go to the model's constructor, else to its objective's; "objective.NAME" says which.
 
@@ -80,7 +83,7 @@ def fit(
     """
     own = dict(context=context, weights=weights, objective=objective, preprocess=preprocess, validation=validation)
     own |= dict(steps=steps, budget=budget, batch_size=batch_size, lr=lr, seed=seed, device=device, dtype=dtype)
-    own |= dict(out=out, resume=resume, callbacks=callbacks, progress=progress)
+    own |= dict(out=out, resume=resume, init=init, callbacks=callbacks, progress=progress)
     runs = loop(model, x, **own, **options)
     while True:
         try:
@@ -158,9 +161,11 @@ def _run(task: Task, stage: Stage, asked: Options, index: int, callbacks: list[C
 def _open_folder(folder: Path, task: Task, asked: Options) -> checkpoint.Snapshot | None:
     """Write down what is started; a resumed run's checkpoint, where there is one."""
     run_folder.describe(task.model)  # a model that no file can name is refused now, not after the training
-    split = {"seed": asked.seed, "validation": asked.validation}
+    split = {"seed": asked.seed, "validation": asked.validation, "init": task.init and task.init.identity()}
     run = identity(task.model, task.learner, task.data.digest, task.table, split)
     start = begin(folder, run, asked.resume) if parallel.rank() == 0 else None
+    if task.init and parallel.rank() == 0:
+        transfer.keep(folder, task.init.source)
     parallel.wait()
     return begin(folder, run, True) if asked.resume and parallel.rank() else start
 
@@ -177,6 +182,7 @@ def _close_folder(folder: Path, task: Task, asked: Options) -> None:
             "budget": asked.seconds,
             "batch_size": asked.batch_size,
             "lr": asked.lr,
+            "init": task.init and task.init.record(),
             "validation": asked.validation,
             "evaluate_every": history.evaluate_every,
             "threads": history.threads or torch.get_num_threads(),

@@ -48,6 +48,7 @@ class Options:
     dtype: torch.dtype | str | None = None
     out: str | Path | None = None
     resume: bool = False
+    init: str | Path | Model | None = None
     callbacks: Sequence[Callback] = ()
     progress: bool = False
     evaluate_every: int = 0  # in steps; 0 for the plan's own choice, which a budget measures

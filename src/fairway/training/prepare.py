@@ -5,6 +5,7 @@
 The order of the split and the new weights are functions of the fit's seed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +22,14 @@ from fairway.data.dataset import Dataset
 from fairway.data.dataset import load as load_data
 from fairway.training.batches import Table
 from fairway.training.options import Learner, Options, build_learner, build_model, refuse_ambiguous
+from fairway.training.transfer import Taken, begin_from
 
 BUILD, SPLIT = 21, 22  # streams of the fit's seed
 
 
 @dataclass
 class Task:
-    """What is learned by whom from what: all of the rows, those to learn from, and those held out."""
+    """What is learned by whom from what: all of the rows, those to learn from, those held out; what it began from."""
 
     model: Model
     learner: Learner
@@ -35,6 +37,7 @@ class Task:
     table: Table
     train: Table
     held_out: Table | None
+    init: Taken | None = None
 
 
 def prepare(model: str | Model, x: Any, asked: Options, options: dict[str, Any]) -> Task:
@@ -50,10 +53,12 @@ def prepare(model: str | Model, x: Any, asked: Options, options: dict[str, Any])
     built, learner = _build(model, data, context, asked, options)
     _place(built, learner, data, asked)
     _set_units(built, asked.preprocess)
+    resumed = asked.folder if asked.resume else None
+    taken = None if asked.init is None else begin_from(built, learner, asked.init, resumed)
     table = _table(built, data, context, asked.weights)
     train, held_out = _split(table, built, learner, asked)
-    _fit_units(built, asked.preprocess, train)
-    return Task(built, learner, data, table, train, held_out)
+    _fit_units(built, asked.preprocess, train, () if taken is None else taken.units)
+    return Task(built, learner, data, table, train, held_out, taken)
 
 
 def _read(model: str | Model, x: Any, context: Any) -> tuple[Dataset, Tensor | None]:
@@ -150,9 +155,9 @@ def _split(table: Table, model: Model, learner: Learner, asked: Options) -> tupl
     return table.rows(order[held:]), table.rows(order[:held])
 
 
-def _fit_units(model: Model, preprocess: bool | Preprocessing, train: Table) -> None:
-    """Measure the units on the training rows alone."""
-    if preprocess is not False:
+def _fit_units(model: Model, preprocess: bool | Preprocessing, train: Table, taken: Sequence[str]) -> None:
+    """Measure the units on the training rows alone, but for those taken over from another run."""
+    if preprocess is not False and "preprocess" not in taken:
         model.preprocess.fit(train.x)
-    if model.context_preprocess is not None and train.context is not None:
+    if model.context_preprocess is not None and train.context is not None and "context_preprocess" not in taken:
         model.context_preprocess.fit(train.context)
