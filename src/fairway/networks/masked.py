@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairway.core.config import Configurable
+from fairway.networks.dropout import Dropout
 from fairway.networks.mlp import activation
 
 
@@ -129,7 +130,7 @@ class MaskedMLP(Configurable, nn.Module):
         self.layers = nn.ModuleList(MaskedLinear(mask, context) for mask in self._masks())
         inward = self.rank.repeat_interleave(features)
         self.direct = MaskedLinear(inward < self.rank.repeat_interleave(outputs).unsqueeze(1), 0) if direct else None
-        self.act, self.dropout = activation(act), nn.Dropout(dropout)
+        self.act, self.dropout = activation(act), Dropout(dropout)
 
     def _masks(self) -> list[Tensor]:
         """(to, from) booleans of each layer."""

@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from fairway.core.config import Configurable
+from fairway.networks.dropout import Dropout
 
 ACTIVATIONS = {
     "silu": nn.SiLU,
@@ -42,7 +43,7 @@ class _Layer(nn.Module):
         super().__init__()
         self.linear, self.act = nn.Linear(inputs, outputs), activation(act)
         self.residual = residual and inputs == outputs
-        self.dropout = nn.Dropout(dropout) if dropout else None
+        self.dropout = Dropout(dropout) if dropout else None
 
     def forward(self, h: Tensor) -> Tensor:
         out: Tensor = self.act(self.linear(h))

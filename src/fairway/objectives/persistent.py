@@ -84,8 +84,8 @@ class PersistentContrastiveDivergence(Objective):
         both = torch.cat([batch.u, run.state.u])
         given = None if batch.context is None else torch.cat([batch.context, contexts.reshape(batch.context.shape)])
         real, fake = model._log_unnorm(both, given).tensor_split([len(batch)])
-        gap, dims = batch.mean(real) - fake.mean(), model.model_event.dims
-        square = 0.5 * (batch.mean(real.square()) + fake.square().mean())
+        gap, dims = generator.in_step(batch.mean(real) - fake.mean()), model.model_event.dims
+        square = generator.in_step(0.5 * (batch.mean(real.square()) + fake.square().mean()))
         terms = {"energy_gap": gap / dims, "energy_size": square.sqrt() / dims, "step_size": self.step_size.clone()}
         if self.kernel.wanted_acceptance is not None:
             terms["acceptance"] = run.acceptance.mean()
@@ -93,16 +93,21 @@ class PersistentContrastiveDivergence(Objective):
 
     @torch.no_grad()
     def _advance(self, batch: Batch, model: Any, rows: Rows) -> tuple[Run, Tensor]:
-        """Pick as many chains as the batch has rows, move them, write them back; returns the run and their contexts."""
-        index = self._picked(len(batch), rows).to(self.chains.device)
-        u, contexts = self._starts(index, batch, rows)
+        """Pick as many chains as the batch has rows, move them, write them back; returns the run and their contexts.
+
+        Processes that share a batch pick for all of it, move the chains of their own rows, and all remember them all.
+        """
+        picked = self._picked(rows.batch, rows).to(self.chains.device)
+        u, contexts = self._starts(rows.share(picked), batch, rows)
         given = None if batch.context is None else contexts.reshape(batch.context.shape)
         with frozen(model):
             target = Target.of(model, given)
             run = self.driver.run(self.kernel, target, u, rows.spawn(2), step=self.step_size)
-        self.chains[index], self.contexts[index], self.born[index] = run.state.u, contexts, True
+        self.chains[picked], self.contexts[picked] = rows.gathered(run.state.u), rows.gathered(contexts)
+        self.born[picked] = True
         if self.kernel.wanted_acceptance is not None:
-            self.step_size.mul_((self.rate * (run.acceptance.mean() - self.wanted_acceptance)).exp())
+            acceptance = rows.in_step(run.acceptance.mean())
+            self.step_size.mul_((self.rate * (acceptance - self.wanted_acceptance)).exp())
         if hasattr(model, "_keep"):
             model._keep(self.chains, self.contexts, self.step_size)
         return run, contexts

@@ -106,7 +106,7 @@ class Replicated(Engine):
             parameter.requires_grad_(False)
         try:
             return nn.parallel.DistributedDataParallel(
-                shell, broadcast_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
+                shell, forward_sync_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
             )
         finally:
             for parameter in others:
@@ -152,8 +152,11 @@ class Sharded(Engine):
         fully_shard(sharded)
         super().__init__(sharded, plan)
 
+    def wrap(self, players: Mapping[str, list[nn.Parameter]]) -> None:
+        self._pieces = list(self.step.parameters())  # between forward and backward the step holds the gathered ones
+
     def gradients(self, loss: Tensor, parameters: list[nn.Parameter]) -> None:
-        for parameter in self.step.parameters():
+        for parameter in self._pieces:
             parameter.grad = None
         loss.backward()
 
