@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -109,6 +110,33 @@ def test_resuming_goes_on(cli, runs):
     ended = cli(*words, "--resume")
     assert ended.code == 0 and "resumed at step 4" in ended.out + ended.err
     assert "seed 0, got 9" in cli(*words, "--resume", "--seed", "9").error
+
+
+def test_a_run_begins_from_another_and_says_so(cli, runs):
+    words = ("fit", "real_nvp", runs / "points.npy", *SHORT)
+    ended = cli(*words, "--init", runs / "flow", "--out", "tuned")
+    assert f"init: 10 of 10 tensors reused from {runs / 'flow'}; new: none; units taken over" in ended.out
+    assert cli(*words, "--init", "nowhere").error == "expected a run folder, found none at nowhere"
+    assert cli(*words, "--init", runs / "flow", "--out", "tuned", "--resume").out.startswith("resumed at step 4\n")
+
+
+def test_a_configuration_repeats_where_its_run_began(cli, runs):
+    assert cli("fit", "real_nvp", runs / "points.npy", *SHORT, "--init", runs / "flow", "--out", "tuned").code == 0
+    shutil.copytree("tuned", "kept")
+    again = cli("fit", "--config", "tuned", "--out", "again", "--quiet")
+    assert "tensors reused from" in again.out
+    for found, value in zip(load("again").parameters(), load("tuned").parameters(), strict=True):
+        assert torch.equal(found, value)
+    for change, says in (
+        ({"digest": "0"}, "changed since: say --init"),
+        ({"from": "gone"}, "no folder here: say --init"),
+    ):
+        config = json.loads(Path("kept/config.json").read_text())
+        config["fit"]["init"] |= change
+        Path("tuned/config.json").write_text(json.dumps(config))
+        assert says in cli("fit", "--config", "tuned", "--out", "other", "--quiet").error
+        said = cli("fit", "--config", "tuned", "--init", runs / "flow", "--out", "other", "--quiet")
+        assert said.code == 0, said.err
 
 
 def test_trackers_write_into_the_run_folder(cli, runs):

@@ -101,6 +101,7 @@ def _add_plain(parser: Any, then: Before) -> None:
         "--holdout", type=Reader(float | None), default=then.holdout, help="share of rows kept for `evaluate`"
     )
     parser.add_argument("--dtype", default=then.dtype, help="float32 or float64")
+    parser.add_argument("--init", help="run folder with the same event, to begin from its weights")
     parser.add_argument("--out", help="run folder (runs/MODEL-DATA if not said)")
     parser.add_argument("--log", type=Reader(tuple[str, ...]), default=(), help="tensorboard, wandb, or both")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -115,6 +116,8 @@ def _fit(name: str, chosen: Any, options: dict[str, Any], then: Before) -> int:
     train, part = _training_part(data, chosen.holdout, chosen.seed)
     out = chosen.out or f"runs/{name}-{data.name}"
     options |= {"context": chosen.context, "dtype": chosen.dtype, "out": out}
+    init = chosen.init or then.init
+    options |= {"init": init} if init else {}
     options |= {"callbacks": trackers(chosen.log, out)} if chosen.log else {}
     model = fit(name, train, progress=not chosen.quiet, **options)
     if part is not None:

@@ -84,6 +84,24 @@ class Before:
         """The fit's options among these names."""
         return {key: value for key, value in self.config.get("fit", {}).items() if key in names}
 
+    @property
+    def init(self) -> str | None:
+        """The run folder that it began from.
+
+        Raises:
+            ValueError: a model in memory, or weights that changed since.
+        """
+        from fairway.training.transfer import source_of
+
+        began = self.config.get("fit", {}).get("init")
+        if began is None:
+            return None
+        if not isinstance(began, dict) or not Path(str(began.get("from"))).is_dir():
+            raise ValueError(f"the configuration's run began from {str(began)[:80]}, no folder here: say --init")
+        if source_of(began["from"]).digest != began.get("digest"):
+            raise ValueError(f"{began['from']}, from which the configuration's run began, changed since: say --init")
+        return str(began["from"])
+
     def length(self) -> dict[str, Any]:
         """How long it went on: steps that a budget may have bought, and how often it looked."""
         return {key: value for key, value in self.of_fit(LENGTH).items() if value is not None}
