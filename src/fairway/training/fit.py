@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from fairway.core import parallel
+from fairway.core import parallel as processes
 from fairway.core.config import to_json
 from fairway.core.model import Model
 from fairway.core.objective import Objective, Stage
@@ -23,6 +23,7 @@ from fairway.training.callbacks import Callback, ProgressBar
 from fairway.training.card import card
 from fairway.training.files import write_bytes, write_json
 from fairway.training.history import History
+from fairway.training.interrupt import exhausting
 from fairway.training.loop import Run
 from fairway.training.options import Options
 from fairway.training.plan import Plan
@@ -52,6 +53,9 @@ def fit(
     out: str | Path | None = None,
     resume: bool = False,
     init: str | Path | Model | None = None,
+    compile: str = "auto",
+    precision: str = "auto",
+    parallel: str = "ddp",
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
     **options: Any,
@@ -74,23 +78,29 @@ def fit(
         out: run folder. resume: go on from its last checkpoint, on the same data with the same options.
         init: a run folder or a model with the same event, to begin from: parameters whose name and shape match are
             taken over, and so are the units, where both models measure them in the same way; see `transfer`.
+        compile: "auto" compiles the loss where the fit will outlast it; "on", "off".
+        precision: "auto", "float32" or "bfloat16" of the products in training; see `training.precision`.
+        parallel: how the processes of `torchrun` share a run: "ddp", or "fsdp", which splits the parameters, too.
         callbacks: see `fairway.training.callbacks`. progress: show a bar.
         options: go to the model's constructor, else to its objective's; "objective.NAME" says which.
 
     Raises:
         ValueError: data, names or options that do not fit; says what was expected and what came.
         Diverged: the loss or a gradient left the finite numbers; the model is back at its last good state.
+        Interrupted: Ctrl-C or SIGTERM; the step was finished, and with `out` there is a checkpoint of it.
     """
     own = dict(context=context, weights=weights, objective=objective, preprocess=preprocess, validation=validation)
     own |= dict(steps=steps, budget=budget, batch_size=batch_size, lr=lr, seed=seed, device=device, dtype=dtype)
     own |= dict(out=out, resume=resume, init=init, callbacks=callbacks, progress=progress)
+    own |= dict(compile=compile, precision=precision, parallel=parallel)
     runs = loop(model, x, **own, **options)
-    while True:
-        try:
-            next(runs)
-        except StopIteration as end:
-            trained: Model = end.value
-            return trained
+    with exhausting():
+        while True:
+            try:
+                next(runs)
+            except StopIteration as end:
+                trained: Model = end.value
+                return trained
 
 
 def loop(model: str | Model, x: Any, **options: Any) -> Generator[Run | Solve, None, Model]:
@@ -107,9 +117,9 @@ def loop(model: str | Model, x: Any, **options: Any) -> Generator[Run | Solve, N
     task = prepare(model, x, asked, options)
     start = None if asked.folder is None else _open_folder(asked.folder, task, asked)
     yield from _learn(task, asked, start)
-    if asked.folder is not None and parallel.rank() == 0:
+    if asked.folder is not None and processes.rank() == 0:
         _close_folder(asked.folder, task, asked)
-    parallel.wait()
+    processes.wait()
     return task.model
 
 
@@ -120,7 +130,7 @@ def _learn(task: Task, asked: Options, start: checkpoint.Snapshot | None) -> Gen
     stages, seconds = model.stages(task.learner), 0.0
     first = 0 if start is None else int(start[1]["plan"]["stage"])
     for index, stage in list(enumerate(stages))[first:]:
-        bars = [ProgressBar(f"{model.name()} {stage.name}")] if asked.progress and parallel.rank() == 0 else []
+        bars = [ProgressBar(f"{model.name()} {stage.name}")] if asked.progress and processes.rank() == 0 else []
         with seeded(mix(asked.seed, BUILD, index)):
             run = _run(task, stage, asked, index, [*asked.callbacks, *bars])
         object.__setattr__(model, "history", run.history)
@@ -142,19 +152,35 @@ def _run(task: Task, stage: Stage, asked: Options, index: int, callbacks: list[C
     steps, out = stage.steps or asked.steps, asked.folder
     if not isinstance(stage.learner, Objective):
         limit = steps or stage.learner.arguments.get("iterations")
-        plan = Plan(limit, asked.seconds, len(train), asked.seed, stage=index)
+        plan = Plan(limit, asked.seconds, len(train), asked.seed, checkpoint_every=asked.checkpoint_every, stage=index)
         return Solve(model, stage.learner, train, plan, callbacks, out)
     objective = stage.learner
     objective.setup(model)
     objective.to(device=model.device, dtype=model.dtype)
-    size, budget = asked.batch_size or objective.batch_size, asked.seconds if steps is None else None
-    plan = Plan(steps, budget, size, asked.seed, asked.evaluate_every, lr=asked.lr, stage=index, threads=asked.threads)
-    plan.world, plan.parallel = parallel.size(), asked.parallel
+    plan = _plan(objective, steps, asked, index)
     part = None if stage.part is model else stage.part
     run = Run(model, objective, train, held_out, plan, callbacks, out, part)
     with run.engine.whole():
         run.objective.start(run.model, run.batches.all(START_ROWS).u)
     return run
+
+
+def _plan(objective: Objective, steps: int | None, asked: Options, index: int) -> Plan:
+    """What the options say about a stage of gradient descent."""
+    return Plan(
+        steps,
+        asked.seconds if steps is None else None,
+        asked.batch_size or objective.batch_size,
+        asked.seed,
+        asked.evaluate_every,
+        asked.log_every,
+        asked.checkpoint_every,
+        lr=asked.lr,
+        stage=index,
+        threads=asked.threads,
+        world=processes.size(),
+        parallel=asked.parallel,
+    )
 
 
 # -- the run folder ---------------------------------------------------------------------------------------------
@@ -163,11 +189,11 @@ def _open_folder(folder: Path, task: Task, asked: Options) -> checkpoint.Snapsho
     run_folder.describe(task.model)  # a model that no file can name is refused now, not after the training
     split = {"seed": asked.seed, "validation": asked.validation, "init": task.init and task.init.identity()}
     run = identity(task.model, task.learner, task.data.digest, task.table, split)
-    start = begin(folder, run, asked.resume) if parallel.rank() == 0 else None
-    if task.init and parallel.rank() == 0:
+    start = begin(folder, run, asked.resume) if processes.rank() == 0 else None
+    if task.init and processes.rank() == 0:
         transfer.keep(folder, task.init.source)
-    parallel.wait()
-    return begin(folder, run, True) if asked.resume and parallel.rank() else start
+    processes.wait()
+    return begin(folder, run, True) if asked.resume and processes.rank() else start
 
 
 def _close_folder(folder: Path, task: Task, asked: Options) -> None:
@@ -186,6 +212,8 @@ def _close_folder(folder: Path, task: Task, asked: Options) -> None:
             "validation": asked.validation,
             "evaluate_every": history.evaluate_every,
             "threads": history.threads or torch.get_num_threads(),
+            "processes": processes.size(),
+            "parallel": asked.parallel,
         },
         "history": history.summary(),
     }

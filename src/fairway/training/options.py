@@ -24,6 +24,7 @@ from fairway.training.plan import integer, seconds_of
 Learner = Objective | Solver
 PREFIX = "objective."
 FROM_THE_DATA = ("event", "context_event")
+CHOICES = {"parallel": KINDS, "compile": ("auto", "on", "off"), "precision": ("auto", "float32", "bfloat16")}
 
 
 @dataclass
@@ -53,16 +54,21 @@ class Options:
     progress: bool = False
     evaluate_every: int = 0  # in steps; 0 for the plan's own choice, which a budget measures
     threads: int | None = None  # None: as many as torch has, or what a budget measures to be best
+    log_every: int = 50  # in steps, as is
+    checkpoint_every: int = 50
     parallel: str = "ddp"  # how several processes share a run; "fsdp" shares the parameters, too
+    compile: str = "auto"  # where it pays, always or never
+    precision: str = "auto"  # of what training multiplies: "float32", "bfloat16"
 
     def __post_init__(self) -> None:
         if self.resume and self.out is None:
             raise ValueError("expected out=FOLDER with resume=True, got none")
         if not 0 <= self.validation < 1:
             raise ValueError(f"expected validation as a share in [0, 1), got {self.validation}")
-        if self.parallel not in KINDS:
-            raise ValueError(f"expected parallel as {' or '.join(KINDS)}, got {self.parallel!r}")
-        for name in ("steps", "batch_size", "threads"):
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"expected {name} as {' or '.join(choices)}, got {getattr(self, name)!r}")
+        for name in ("steps", "batch_size", "threads", "log_every", "checkpoint_every"):
             if getattr(self, name) is not None:
                 setattr(self, name, integer(name, getattr(self, name), least=1))
         if self.lr is not None and not 0 < self.lr < math.inf:

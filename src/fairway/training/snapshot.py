@@ -62,7 +62,8 @@ def put_back(run: "Run", snapshot: checkpoint.Snapshot) -> None:
     run.best = {k.removeprefix("best."): v.clone() for k, v in tensors.items() if k.startswith("best.")}
     run.step, run.batches.drawn = int(numbers["step"]), int(numbers["drawn"])
     run.spent, run.stale = float(numbers["spent"]), int(numbers["stale"])
-    run.plan = Plan(**numbers["plan"])
+    here = {"batch_size": run.plan.batch_size, "world": run.plan.world, "parallel": run.plan.parallel}
+    run.plan = Plan(**{**numbers["plan"], **here})
     run.history.best, run.history.best_step = float(numbers["best"]), int(numbers["best_step"])
     run.history.stopped = str(numbers["stopped"])
     run.history.forget_after(run.step)
