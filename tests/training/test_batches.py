@@ -26,7 +26,7 @@ def test_an_epoch_visits_every_row_once(flow, table):
 
 def test_a_batch_may_cross_the_end_of_an_epoch(flow, table):
     batches = Batches(flow, table, 64, seed=0)
-    index = torch.cat([batches._index() for batches.drawn in range(25)])  # 25 batches of 64 are 8 epochs of 200
+    index = torch.cat([batches._sequence(k) for k in range(25)])  # 25 batches of 64 are 8 epochs of 200
     assert torch.equal(index.bincount(), torch.full((200,), 8))
     assert not torch.equal(index[:200], index[200:400]), "every epoch needs an order of its own"
 

@@ -179,7 +179,7 @@ def test_divergence_with_a_monitor_gives_the_best_weights(flow, table):
             if run.history.best_step == run.step:
                 best.update(weights(run.model))
             if run.step == 10:
-                run.batches._u = run.batches._u + torch.nan
+                run.batches._ready.u.fill_(torch.nan)
 
     run.callbacks = [Spoil()]
     with pytest.raises(Diverged) as caught:
@@ -194,7 +194,7 @@ def test_a_nan_in_the_last_part_of_a_window_is_not_missed(flow, table):
     with pytest.raises(Diverged):
         for _ in run:
             if run.step == 7:
-                run.batches._u = run.batches._u + torch.nan
+                run.batches._ready.u.fill_(torch.nan)
             if run.step == 9:
                 run.plan.budget = 1e-9  # spent
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from fairway.core import extent
 from fairway.core.event import Event
 from fairway.core.preprocessing import Standardise
 from fairway.core.random import seeded
@@ -163,3 +164,45 @@ def test_nothing_is_held_out_where_nothing_is_asked(x, small):
 def test_solvers_learn_from_all_rows(x):
     model = fit("gmm", x.double(), floor=0.0, preprocess=False, **ONE)
     torch.testing.assert_close(model.means[0], x.double().mean(0))
+
+
+# -- rows that stay on disk -----------------------------------------------------------------------------------------
+FIVE = {"steps": 5, "transforms": 2, "hidden": (8,), "batch_size": 32}
+
+
+@pytest.fixture
+def mapped(x, tmp_path):
+    np.save(tmp_path / "x.npy", x.numpy())
+    return np.load(tmp_path / "x.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("entries", [40, 1 << 22], ids=["many chunks", "one chunk"])
+@pytest.mark.parametrize("more", [{}, {"context": True, "weights": True}], ids=["plain", "context and weights"])
+def test_a_mapped_array_learns_what_the_array_in_memory_does(x, mapped, more, entries, monkeypatch):
+    monkeypatch.setattr(extent, "ENTRIES", entries)
+    given = {name: (x[:, 0] > 1000).long() if name == "context" else x[:, 1].abs() for name in more}
+    a, b = (fit("real_nvp", data, **given, **FIVE) for data in (x, mapped))
+    assert all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    assert a.history.curve("loss") == b.history.curve("loss")
+
+
+def test_a_mapped_array_is_never_copied_as_a_whole(mapped):
+    sizes = []
+
+    class Look(Callback):
+        def on_step(self, run):
+            assert run.batches.table.x.data_ptr() == mapped.ctypes.data
+            assert run.batches._ready is None and len(run.monitor.table.x) == 20
+            sizes.append(len(run.batches.table))
+
+    fit("real_nvp", mapped, callbacks=[Look()], **FIVE)
+    assert sizes == [180] * 5
+
+
+def test_solvers_read_mapped_rows_in_chunks_or_refuse(x, mapped, monkeypatch):
+    monkeypatch.setattr(extent, "ENTRIES", 40)
+    a, b = (fit("gmm", data, **ONE) for data in (x, mapped))
+    torch.testing.assert_close(a.means, b.means)
+    monkeypatch.setattr("fairway.training.batches._memory", lambda: 3000)
+    with pytest.raises(ValueError, match="expected data that fit into memory for what needs all 200 rows at once"):
+        fit("gmm", mapped, **ONE)

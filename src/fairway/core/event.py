@@ -134,6 +134,7 @@ class Event:
         missing = extent.gap is not None
         event = cls(shape, missing=missing)
         event._refuse_nonfinite(extent, what)
+        event._refuse_empty(extent, what)
         low, high = map(int, extent.range)
         if x.dtype == torch.bool:
             return cls(shape, "binary")
@@ -176,6 +177,22 @@ class Event:
         Raises:
             ValueError: names the column and what to do.
         """
+        x, extent = self._rows_of(x, what)
+        self._refuse_empty(extent, what)
+        if self.kind == "real" and len(self.shape) == 1 and len(x) > 1:
+            self._refuse_constant(extent, what)
+        return x
+
+    def check_rows(self, x: Any, what: str = "x") -> Tensor:
+        """`check_data` of some rows of a larger data set, whose columns may happen to be constant.
+
+        Raises:
+            ValueError: infinities, NaN, values out of range.
+        """
+        return self._rows_of(x, what)[0]
+
+    def _rows_of(self, x: Any, what: str) -> tuple[Tensor, Extent]:
+        """Rows whose every value is allowed, and what they span."""
         x = self._fitting(x, what)
         if x.ndim == len(self.shape):
             raise ValueError(f"expected {what} with a leading batch axis, got one observation {tuple(x.shape)}")
@@ -183,14 +200,12 @@ class Event:
         self._refuse_nonfinite(extent, what)
         if self.counted:
             self._check_counts(x, extent, what)
-        if self.kind == "real" and len(self.shape) == 1 and len(x) > 1:
-            self._refuse_constant(extent, what)
         low, high = extent.range
         if self.kind == "bounded" and (low < float(self.low or 0) or high > float(self.high or 0)):
             raise ValueError(f"expected {what} in [{self.low}, {self.high}], got [{low}, {high}]")
         if self.kind == "positive" and low <= 0:
             raise ValueError(f"expected positive {what}, got a smallest value of {low}")
-        return x
+        return x, extent
 
     def _fitting(self, x: Any, what: str) -> Tensor:
         """A tensor with the trailing shape of an observation."""
@@ -222,16 +237,16 @@ class Event:
     def _refuse_nonfinite(self, extent: Extent, what: str) -> None:
         if extent.infinity is not None:
             raise ValueError(f"expected finite {what}, got an infinity at index {extent.infinity}; remove or clip it")
-        if extent.gap is None:
-            return
-        empty = (extent.low > extent.high).nonzero().flatten().tolist()
-        if empty:
-            raise ValueError(f"expected finite values in every column of {what}, got only NaN in column {empty[0]}")
-        if not self.missing:
+        if extent.gap is not None and not self.missing:
             raise ValueError(
                 f"expected {what} without NaN, got one at index {extent.gap}; "
                 "impute or drop those rows, or use a model that marginalises (fairway list --capability marginal)"
             )
+
+    def _refuse_empty(self, extent: Extent, what: str) -> None:
+        empty = (extent.low > extent.high).nonzero().flatten().tolist()
+        if empty:
+            raise ValueError(f"expected finite values in every column of {what}, got only NaN in column {empty[0]}")
 
     def _refuse_constant(self, extent: Extent, what: str) -> None:
         constant = (extent.low >= extent.high).nonzero().flatten().tolist()

@@ -7,6 +7,7 @@ number, so it is left to the user. Where every image lies in a subfolder, the fi
 """
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
 BYTE_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV")
 
 
+Look = tuple[tuple[int, ...], str]  # (channels, height, width) and mode
+
+
 def read_image_folder(folder: Path) -> tuple[Tensor, Tensor | None, tuple[str, ...] | None]:
     """Read every image below a folder.
 
@@ -30,21 +34,50 @@ def read_image_folder(folder: Path) -> tuple[Tensor, Tensor | None, tuple[str, .
         ValueError: no images, a damaged one, one that differs in size or mode, 16-bit or float pixels.
         ImportError: Pillow is not installed.
     """
+    paths = image_paths(folder)
+    return read_images(paths, look_of(paths[0]), paths[0]), *labels_of(paths, folder)
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """The images below a folder, in the order of their paths; hidden ones are left out.
+
+    Raises:
+        ValueError: there are none.
+    """
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
     paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if not paths:
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
         raise ValueError(f"expected images ({', '.join(SUFFIXES)}) in {folder}, got {found}; give the path of a file")
-    pillow = need("PIL.Image", f"the images in {folder}")
-    first, mode = _read_image(paths[0], pillow)
-    images = torch.empty((len(paths), *first.shape), dtype=torch.uint8)
+    return paths
+
+
+def look_of(path: Path) -> Look:
+    """Size and mode of an image.
+
+    Raises:
+        ValueError: it is damaged, or has other than 8-bit pixels.
+        ImportError: Pillow is not installed.
+    """
+    image, mode = _read_image(path, need("PIL.Image", f"the image {path}"))
+    return image.shape, mode
+
+
+def read_images(paths: Sequence[Path], look: Look, like: Path) -> Tensor:
+    """Images (n, c, h, w) uint8 of one look, which is that of the image `like`.
+
+    Raises:
+        ValueError: a damaged image, or one of another size or mode; names the file.
+    """
+    pillow = need("PIL.Image", "images")
+    images = torch.empty((len(paths), *look[0]), dtype=torch.uint8)
     for i, path in enumerate(paths):
-        image, its_mode = _read_image(path, pillow)
-        if image.shape != first.shape or its_mode != mode:
-            expected, got = _say(first, mode), _say(image, its_mode)
-            raise ValueError(f"expected {expected} as in {paths[0]}, got {got} in {path}; resize or convert it")
+        image, mode = _read_image(path, pillow)
+        if (image.shape, mode) != look:
+            expected, got = _say(*look), _say(image.shape, mode)
+            raise ValueError(f"expected {expected} as in {like}, got {got} in {path}; resize or convert it")
         images[i] = torch.from_numpy(image)
-    return images, *_labels(paths, folder)
+    return images
 
 
 def _read_image(path: Path, pillow: Any) -> tuple[np.ndarray, str]:
@@ -64,11 +97,11 @@ def _read_image(path: Path, pillow: Any) -> tuple[np.ndarray, str]:
     return (array[None] if array.ndim == 2 else array.transpose(2, 0, 1)), mode
 
 
-def _say(image: np.ndarray, mode: str) -> str:
-    return f"{image.shape[2]} x {image.shape[1]} pixels, mode {mode},"
+def _say(shape: tuple[int, ...], mode: str) -> str:
+    return f"{shape[2]} x {shape[1]} pixels, mode {mode},"
 
 
-def _labels(paths: list[Path], folder: Path) -> tuple[Tensor | None, tuple[str, ...] | None]:
+def labels_of(paths: Sequence[Path], folder: Path) -> tuple[Tensor | None, tuple[str, ...] | None]:
     """First-level subfolders as classes, if every image lies in one."""
     parts = [path.relative_to(folder).parts for path in paths]
     if any(len(part) < 2 for part in parts):

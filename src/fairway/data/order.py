@@ -1,5 +1,8 @@
 """Orders of rows: a permutation of 0, ..., n - 1 for every key, as a tensor, or as a function where n is large.
 
+Training goes through one permutation per epoch, a function of the seed and the epoch: to know which rows batch k holds,
+nothing has to be remembered but k.
+
 A permutation of 62 million rows takes half a gigabyte; a function takes nothing. The integers below 2^b >= n are
 permuted by a Feistel network (Luby and Rackoff, 1988): split the bits into halves and repeat, with a keyed hash f,
 
@@ -23,6 +26,8 @@ from fairway.core.random import generator_for, mix
 
 SMALL = 1 << 22  # up to so many rows a permutation is a tensor of 8 bytes per row
 ROUNDS = 6
+ORDER = 1  # stream of a fit's seed
+AHEAD = 1 << 16  # rows of a long order that are worked out at a time
 _CHUNK = 1 << 20
 
 
@@ -62,6 +67,10 @@ class Shuffle:
         part.start, part.stop = self.start + start, self.start + max(start, stop)
         return part
 
+    def to_tensor(self) -> Tensor:
+        """All of it."""
+        return self[torch.arange(len(self))]  # type: ignore[return-value]
+
     def _walk(self, x: Tensor) -> Tensor:
         """Permute until every number is below n."""
         x = self._permute(x)
@@ -87,3 +96,44 @@ def _hash(x: Tensor, key: int) -> Tensor:
     x = ((x ^ (x >> 16)) * 0x45D9F3B) & 0x7FFFFFFF
     x = ((x ^ (x >> 15)) * 0x2C1B3C6D + (key >> 31)) & 0x7FFFFFFF
     return x ^ (x >> 16)
+
+
+class Sequence:
+    """An endless sequence of permutations, cut into batches: `whole(k)` is batch k, a call is this process's part.
+
+    Args:
+        n: number of rows. seed: of the order.
+        size: rows per batch and process. share: this process's number and the number of processes.
+    """
+
+    def __init__(self, n: int, seed: int, size: int, share: tuple[int, int]) -> None:
+        self.n, self.seed, self.size = n, seed, size
+        self.rank, self.processes = share
+        self._epoch, self._order = -1, permutation(1)
+        self._block, self._ahead = (-1, -1), torch.empty(0, dtype=torch.long)
+
+    def __call__(self, k: int) -> Tensor:
+        start = self.rank * self.size
+        return self.whole(k)[start : start + self.size]
+
+    def whole(self, k: int) -> Tensor:
+        """Positions [k W B, (k + 1) W B) of the endless order; a batch may cross an epoch's end."""
+        left = self.size * self.processes
+        start, parts = k * left, []
+        while left:
+            part = self._from(start // self.n, start % self.n)[:left]
+            parts.append(part)
+            start, left = start + len(part), left - len(part)
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _from(self, epoch: int, position: int) -> Tensor:
+        """An epoch's order from a position on: to its end, or as far as it is worked out."""
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, permutation(self.n, self.seed, ORDER, epoch)
+        if isinstance(self._order, Tensor):
+            return self._order[position:]
+        block = position // AHEAD
+        if self._block != (epoch, block):
+            self._block = epoch, block
+            self._ahead = self._order[block * AHEAD : (block + 1) * AHEAD].to_tensor()  # type: ignore[union-attr]
+        return self._ahead[position % AHEAD :]

@@ -5,45 +5,30 @@ data order is one number, k. Of W processes that share a run each takes its part
 that these rows have in one process:
 
     process r, batch k:  positions k W B + r B, ..., k W B + (r + 1) B - 1
+
+Rows that fit into memory are turned into model units once and kept; those of a table that stays on disk are, batch by
+batch. Where rows come from is the table's business: `Table` picks them by index, a `StreamTable` reads them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import os
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from fairway.core.extent import rows_per_chunk
 from fairway.core.model import Model
 from fairway.core.objective import Batch
-from fairway.core.random import Rows, generator_for, mix
+from fairway.core.random import Rows, mix
+from fairway.training.streams import StreamTable
+from fairway.training.table import Table
 
-ORDER, NOISE = 1, 2  # streams of the fit's seed
-
-
-@dataclass
-class Table:
-    """Training or held-out rows in data units: x (n, *E), context (n, *C), weight (n,).
-
-    `map` turns model units into what a stage learns from (codes of an earlier stage, say); where model units do not
-    change from batch to batch it is applied once and kept.
-    """
-
-    x: Tensor
-    context: Tensor | None = None
-    weight: Tensor | None = None
-    map: Callable[[Tensor], Tensor] | None = None
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def rows(self, index: Tensor) -> "Table":
-        """The rows at an index."""
-        pick = [None if t is None else t[index] for t in (self.context, self.weight)]
-        return replace(self, x=self.x[index], context=pick[0], weight=pick[1])
+__all__ = ["Batches", "Table"]
+NOISE = 2  # stream of the fit's seed
 
 
 class Batches:
-    """Training rows in model units, batched by index.
+    """Training rows in model units, batch by batch.
 
     Args:
         model: its fitted preprocessing turns rows into model units; random maps do so afresh at every batch.
@@ -56,71 +41,87 @@ class Batches:
         ValueError: fewer rows than processes.
     """
 
-    def __init__(self, model: Model, table: Table, size: int, seed: int, share: tuple[int, int] = (0, 1)) -> None:
+    def __init__(
+        self, model: Model, table: Table | StreamTable, size: int, seed: int, share: tuple[int, int] = (0, 1)
+    ) -> None:
         self.model, self.table, self.seed = model, table, seed
         self.rank, self.processes = share
         self.size = min(size, len(table) // self.processes)
         if not self.size:
             raise ValueError(f"expected a row for each of {self.processes} processes, got {len(table)}; start fewer")
         self.drawn = 0
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
-        self._u = None if model.preprocess.random else self._mapped(model._to_model(table.x)[0].detach())
-        self._context = model.context_in_model_units(table.context)
+        self._sequence = table.reader(seed, self.size, share)
+        stays = table.device is not None or model.preprocess.random
+        self._ready = None if stays else self._in_model_units(table, None)  # type: ignore[arg-type]
 
     def next(self) -> Batch:
         """The next batch."""
-        index, seed = self._index(), mix(self.seed, NOISE, self.drawn)
-        self.drawn += 1
-        if self.processes == 1:
-            return self.take(index, seed)
-        start = self.rank * self.size
-        batch = self.take(index[start : start + self.size], seed, start)
-        return batch if batch.weight is None else replace(batch, total=self._total(index))
-
-    def _total(self, index: Tensor) -> Tensor:
-        """The weight of the rows that the processes share, per process."""
-        weight: Tensor = self.table.weight  # type: ignore[assignment]
-        return weight[index.to(weight.device)].sum() / self.processes
+        k, self.drawn = self.drawn, self.drawn + 1
+        rows, seed = self._sequence(k), mix(self.seed, NOISE, k)
+        batch = self.take(rows, seed, self.rank * self.size, self.processes)
+        if self.processes == 1 or batch.weight is None:
+            return batch
+        total = self.table.weight_of(self._sequence.whole(k))  # type: ignore[union-attr]
+        return replace(batch, total=total / self.processes)
 
     def all(self, limit: int | None = None) -> Batch:
-        """The first rows (all by default) in their own order, with noise that never changes."""
-        return self.take(torch.arange(min(limit or len(self.table), len(self.table))), mix(self.seed, NOISE, -1))
+        """The first rows (all by default) in their own order, with noise that never changes.
 
-    def take(self, index: Tensor, noise_seed: int, start: int | None = None) -> Batch:
-        """The rows at an index, in model units; `start` is their place in a batch that processes share."""
-        index = index.to(self.table.x.device)
-        observed = ~torch.isnan(self.table.x[index]) if self.model.event.missing else None
-        u = self._model_units(index, noise_seed, start)
-        if observed is not None and self.table.map is None:
+        Raises:
+            ValueError: more rows than memory holds.
+        """
+        rows, seed = self.table.first(limit or len(self.table)), mix(self.seed, NOISE, -1)
+        if self.table.device is None or not isinstance(rows, Tensor):
+            return self.take(rows, seed)
+        self._refuse_too_many(len(rows))
+        step = rows_per_chunk(self.table.x)  # type: ignore[union-attr]
+        return _joined([self.take(part, seed, i * step) for i, part in enumerate(rows.split(step))])
+
+    def take(self, rows: Tensor | Table, noise_seed: int, start: int = 0, shared_by: int = 1) -> Batch:
+        """The rows at an index (or rows that were read) in model units.
+
+        Args:
+            rows: as `table.first` or its sequence gives them. noise_seed: of a random preprocessing.
+            start, shared_by: their place in a batch that so many processes share.
+        """
+        if self._ready is not None and isinstance(rows, Tensor):
+            return _picked(self._ready, rows.to(self._ready.u.device))
+        noise = Rows(noise_seed, len(rows), start, self.model.dtype, self.model.device, shared_by)
+        return self._in_model_units(rows if isinstance(rows, Table) else self.table.rows(rows), noise)  # type: ignore[union-attr]
+
+    def _in_model_units(self, rows: Table, noise: Rows | None) -> Batch:
+        observed = ~torch.isnan(rows.x) if self.model.event.missing else None
+        u = self.model._to_model(rows.x, noise)[0].detach()
+        if rows.map is not None:
+            with torch.no_grad():
+                u = rows.map(u)
+        elif observed is not None:
             u = torch.where(observed, u, torch.zeros_like(u))
-        context = None if self._context is None else self._context[index]
-        weight = None if self.table.weight is None else self.table.weight[index]
-        return Batch(u, context, weight, observed)
+        return Batch(u, self.model.context_in_model_units(rows.context), rows.weight, observed)
 
-    def _model_units(self, index: Tensor, noise_seed: int, start: int | None) -> Tensor:
-        if self._u is not None:
-            return self._u[index]
-        shared_by = 1 if start is None else self.processes
-        noise = Rows(noise_seed, len(index), start or 0, self.model.dtype, self.model.device, shared_by)
-        return self._mapped(self.model._to_model(self.table.x[index], noise)[0])
+    def _refuse_too_many(self, n: int) -> None:
+        """All rows of a table on disk must fit into half of the machine's memory, in model units and while joined."""
+        needed, memory = 2 * n * self.model.event.dims * self.model.dtype.itemsize, _memory()
+        if 2 * needed > memory:
+            raise ValueError(
+                f"expected data that fit into memory for what needs all {n} rows at once (a solver, say): {needed:.1e} "
+                f"bytes of {memory:.1e}; give fewer rows, or take a model that learns from batches"
+            )
 
-    @torch.no_grad()
-    def _mapped(self, u: Tensor) -> Tensor:
-        return u if self.table.map is None else self.table.map(u)
 
-    def _index(self) -> Tensor:
-        """Positions [k W B, (k + 1) W B) of the endless order; a batch may cross an epoch's end."""
-        left, n = self.size * self.processes, len(self.table)
-        start, parts = self.drawn * left, []
-        while left:
-            order, offset = self._permutation(start // n), start % n
-            part = order[offset : offset + left]
-            parts.append(part)
-            start, left = start + len(part), left - len(part)
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+def _picked(batch: Batch, index: Tensor) -> Batch:
+    parts = (None if t is None else t[index] for t in (batch.context, batch.weight, batch.observed))
+    return Batch(batch.u[index], *parts)
 
-    def _permutation(self, epoch: int) -> Tensor:
-        if epoch != self._epoch:
-            generator = generator_for(self.seed, ORDER, epoch)
-            self._epoch, self._order = epoch, torch.randperm(len(self.table), generator=generator)
-        return self._order
+
+def _joined(parts: list[Batch]) -> Batch:
+    def join(name: str) -> Tensor:
+        found = [getattr(part, name) for part in parts]
+        return None if found[0] is None else torch.cat(found)  # type: ignore[return-value]
+
+    return Batch(join("u"), join("context"), join("weight"), join("observed"))
+
+
+def _memory() -> int:
+    """Bytes of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
