@@ -1,6 +1,8 @@
 """Killed anywhere, a resumed run ends where the uninterrupted one does, in every bit."""
 
+import logging
 import random
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,10 +16,11 @@ from fairway.objectives.em import EM
 from fairway.objectives.mle import MLE
 from fairway.training import checkpoint
 from fairway.training.callbacks import Callback
-from fairway.training.files import BrokenFolder, read_json
+from fairway.training.files import BrokenFolder, read_json, write_json
 from fairway.training.fit import fit
 from fairway.training.history import read_rows
 from fairway.training.plan import Plan
+from fairway.training.resume import ENVIRONMENT, keep_the_place, refuse_another_plan
 
 
 class Killed(BaseException):
@@ -46,15 +49,28 @@ def losses(folder):
     return [{k: v for k, v in row.items() if k != "seconds"} for row in read_rows(folder / "metrics.jsonl")]
 
 
-def killed_and_resumed(folder, capsys, kills, model, x, **options):
+@pytest.fixture
+def said(caplog):
+    """What was said since this was last called."""
+    caplog.set_level(logging.INFO, logger="fairway")
+
+    def since():
+        lines = list(caplog.messages)
+        caplog.clear()
+        return lines
+
+    return since
+
+
+def killed_and_resumed(folder, said, kills, model, x, **options):
     """Fit with power cuts at the steps given; returns the model and the steps it was resumed at."""
     make = model if callable(model) else lambda: model
     for number, kill in enumerate(kills):
         with pytest.raises(Killed):
             fit(make(), x, out=folder, resume=number > 0, callbacks=[kill], **options)
-    capsys.readouterr()
+    said()
     fitted = fit(make(), x, out=folder, resume=True, **options)
-    return fitted, int(capsys.readouterr().out.removeprefix("resumed at step "))
+    return fitted, int(said()[-1].removeprefix("resumed at step "))
 
 
 GRADIENT = {
@@ -67,13 +83,11 @@ GRADIENT = {
 
 
 @pytest.mark.parametrize("name", list(GRADIENT))
-def test_gradient_runs_resume_bit_for_bit(name, x, tmp_path, capsys):
+def test_gradient_runs_resume_bit_for_bit(name, x, tmp_path, said):
     model, options = GRADIENT[name]
     whole = fit(model, x, steps=120, out=tmp_path / "whole", **options)
     kills = sorted(random.Random(name).sample(range(51, 120), 2))
-    resumed, step = killed_and_resumed(
-        tmp_path / "cut", capsys, [Kill(k) for k in kills], model, x, steps=120, **options
-    )
+    resumed, step = killed_and_resumed(tmp_path / "cut", said, [Kill(k) for k in kills], model, x, steps=120, **options)
     assert step == (100 if kills[-1] > 100 else 50)
     assert same(state(resumed), state(whole))
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
@@ -82,21 +96,42 @@ def test_gradient_runs_resume_bit_for_bit(name, x, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("missing", [False, True])
-def test_solvers_resume_bit_for_bit(missing, x, tmp_path, capsys):
+def test_solvers_resume_bit_for_bit(missing, x, tmp_path, said):
     x = x.double()
     if missing:
         x[::5, 1] = torch.nan
     options = {"components": 3, "tolerance": 1e-12, "iterations": 140}
     whole = fit("gmm", x, out=tmp_path / "whole", **options)
     assert whole.history.steps > 60
-    resumed, step = killed_and_resumed(tmp_path / "cut", capsys, [Kill(30), Kill(57)], "gmm", x, **options)
+    resumed, step = killed_and_resumed(tmp_path / "cut", said, [Kill(30), Kill(57)], "gmm", x, **options)
     assert step == 50
     assert resumed.history.steps == whole.history.steps and resumed.history.stopped == whole.history.stopped
     assert same(state(resumed), state(whole))
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
 
 
-def test_a_finished_run_resumes_to_the_same_model(x, small, tmp_path, capsys):
+def test_no_more_than_one_interval_is_repeated(x, tmp_path, said):
+    """As asked for: the log has no later row than the next checkpoint."""
+    options = {"transforms": 2, "hidden": (8,), "batch_size": 32, "checkpoint_every": 7}
+    whole = fit("real_nvp", x, steps=60, out=tmp_path / "whole", **options)
+    with pytest.raises(Killed):
+        fit("real_nvp", x, steps=60, out=tmp_path / "cut", callbacks=[Kill(34)], **options)
+    assert max(row["step"] for row in read_rows(tmp_path / "cut" / "metrics.jsonl")) == 28
+    (tmp_path / "cut" / "training" / ".checkpoint.safetensors.12.tmp").write_bytes(b"half of one")
+    taken = []
+
+    class Spy(Callback):
+        def on_step(self, run):
+            taken.append(run.step)
+
+    said()
+    resumed = fit("real_nvp", x, steps=60, out=tmp_path / "cut", resume=True, callbacks=[Spy()], **options)
+    assert said() == ["resumed at step 28"] and taken == list(range(29, 61))
+    assert same(state(resumed), state(whole)) and losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert [p.name for p in (tmp_path / "cut" / "training").glob(".*")] == []
+
+
+def test_a_finished_run_resumes_to_the_same_model(x, small, tmp_path, said):
     whole = fit("real_nvp", x, steps=20, out=tmp_path, **small)
     steps = []
 
@@ -105,7 +140,7 @@ def test_a_finished_run_resumes_to_the_same_model(x, small, tmp_path, capsys):
             steps.append(run.step)
 
     again = fit("real_nvp", x, steps=20, out=tmp_path, resume=True, callbacks=[Spy()], **small)
-    assert capsys.readouterr().out == "resumed at step 20\n" and steps == []
+    assert said() == ["resumed at step 20"] and steps == []
     assert same(state(again), state(whole))
 
 
@@ -158,10 +193,10 @@ def staged(monkeypatch):
 
 
 @pytest.mark.parametrize(("kill", "at"), [(Kill(57, 0), 50), (Kill(20, 1), 60), (Kill(63, 1), 50)])
-def test_stages_resume_where_they_were(kill, at, staged, x, tmp_path, capsys):
+def test_stages_resume_where_they_were(kill, at, staged, x, tmp_path, said):
     options = {"batch_size": 32, "evaluate_every": 30}
     whole = fit(staged(), x, out=tmp_path / "whole", **options)
-    resumed, step = killed_and_resumed(tmp_path / "cut", capsys, [kill], staged, x, **options)
+    resumed, step = killed_and_resumed(tmp_path / "cut", said, [kill], staged, x, **options)
     assert step == at
     assert same(state(resumed), state(whole))
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
@@ -202,7 +237,7 @@ def test_changed_context_and_weights_are_changed_data(extra, x, small, tmp_path)
         ({"validation": 0.2}, "was started with validation 0.1, got 0.2"),
         ({"hidden": (9,)}, "was started with model"),
         ({"steps": 200}, "expected steps=100, which this run was started with, got steps=200"),
-        ({"batch_size": 16}, "expected batch_size=32"),
+        ({"batch_size": 16}, "expected batches of 32 rows"),
         ({"lr": 1e-4}, "expected lr=None"),
     ],
 )
@@ -211,18 +246,68 @@ def test_other_options_are_an_error(cut, x, small, change, says):
         fit("real_nvp", x, **{"steps": 100, "out": cut, "resume": True, **small, **change})
 
 
-def test_a_fresh_start_forgets_an_older_run(cut, x, small, capsys):
+@pytest.mark.parametrize("change", [{"dtype": "float64"}, {"preprocess": False}], ids=["precision", "units"])
+def test_other_units_or_precision_are_an_error(cut, x, small, change):
+    with pytest.raises(BrokenFolder, match=r"was started with (dtype float32|preprocess .*standardise.*), got"):
+        fit("real_nvp", x, steps=100, out=cut, resume=True, **small, **change)
+
+
+@pytest.mark.parametrize("name", ["evaluate_every", "checkpoint_every"])
+def test_other_intervals_are_an_error(cut, x, small, name):
+    with pytest.raises(ValueError, match=f"expected {name}=.*, which this run was started with, got {name}=7"):
+        fit("real_nvp", x, steps=100, out=cut, resume=True, **small, **{name: 7})
+
+
+@pytest.mark.parametrize(("name", "value"), [("torch", "1.0.0"), ("fairway", "0.0.1")])
+def test_another_version_is_said_and_goes_on(cut, x, small, said, name, value):
+    started = read_json(cut / ENVIRONMENT)
+    write_json(cut / ENVIRONMENT, {**started, name: value})
+    fit("real_nvp", x, steps=100, out=cut, resume=True, **small)
+    first, second = said()
+    assert first.startswith(f"started with {name} {value}, goes on with {name} {started[name]}: the bits may differ")
+    assert second == "resumed at step 50"
+
+
+def test_the_threads_of_a_run_are_kept(cut, x, small):
+    """Sums over other shares of the rows round otherwise."""
+    write_json(cut / ENVIRONMENT, {**read_json(cut / ENVIRONMENT), "threads": 2})
+    seen = set()
+
+    class Spy(Callback):
+        def on_step(self, run):
+            seen.add(torch.get_num_threads())
+
+    model = fit("real_nvp", x, steps=100, out=cut, resume=True, callbacks=[Spy()], **small)
+    assert seen == {2} and model.history.threads == 2 and torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(("world", "size", "fits"), [(2, 16, True), (1, 32, True), (2, 32, False), (1, 16, False)])
+def test_other_processes_share_the_same_batch(world, size, fits):
+    """Two processes of 16 rows go on with what one of 32 began."""
+    then = Plan(100, None, 32, 0).to_dict()
+    now = Plan(100, None, size, 0, world=world)
+    if fits:
+        refuse_another_plan(now, then)
+        run = SimpleNamespace(plan=Plan(**then))
+        keep_the_place(run, now, {"threads": 3})
+        assert (run.plan.world, run.plan.batch_size, run.plan.threads) == (world, size, 3)
+    else:
+        with pytest.raises(ValueError, match=f"expected batches of 32 rows .* got {size} x {world}"):
+            refuse_another_plan(now, then)
+
+
+def test_a_fresh_start_forgets_an_older_run(cut, x, small, said):
     """Killed before its first checkpoint, the new run must not go on from the old one's."""
     with pytest.raises(Killed):
         fit("real_nvp", x, steps=100, seed=5, out=cut, callbacks=[Kill(10)], **small)
     model = fit("real_nvp", x, steps=100, seed=5, out=cut, resume=True, **small)
-    assert capsys.readouterr().out == "resumed at step 0\n"
+    assert said() == ["resumed at step 0"]
     assert same(state(model), state(fit("real_nvp", x, steps=100, seed=5, **small)))
 
 
-def test_resuming_nothing_starts(x, small, tmp_path, capsys):
+def test_resuming_nothing_starts(x, small, tmp_path, said):
     fit("real_nvp", x, steps=5, out=tmp_path / "new", resume=True, **small)
-    assert capsys.readouterr().out == "resumed at step 0\n"
+    assert said() == ["resumed at step 0"]
     with pytest.raises(ValueError, match="expected out=FOLDER with resume=True"):
         fit("real_nvp", x, steps=5, resume=True, **small)
 
@@ -255,11 +340,11 @@ def test_a_checkpoint_of_something_else_is_refused(cut, x, small, part):
         fit("real_nvp", x, steps=100, out=cut, resume=True, **small)
 
 
-def test_a_solver_may_go_on_for_longer(x, tmp_path, capsys):
+def test_a_solver_may_go_on_for_longer(x, tmp_path, said):
     options = {"components": 3, "tolerance": -1.0, "out": tmp_path}
     fit("gmm", x, steps=10, **options)
     longer = fit("gmm", x, steps=15, resume=True, **options)
-    assert capsys.readouterr().out == "resumed at step 10\n"
+    assert said() == ["resumed at step 10"]
     assert longer.history.steps == 15
     assert same(state(longer), state(fit("gmm", x, components=3, tolerance=-1.0, steps=15)))
     assert isinstance(longer.default_objective(), EM)

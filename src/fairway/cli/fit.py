@@ -4,6 +4,8 @@ Options are the model's own (its constructor), those of its objective (--objecti
 and those of the fit. With `--config RUN/config.json` everything not said on the command line is as it was in that run.
 """
 
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from fairway.cli.parsing import parse, parser_of, plain
 from fairway.cli.reading import Reader
 from fairway.cli.rerun import LENGTH, Before, before
 from fairway.core.config import from_json, lookup
+from fairway.training.interrupt import Interrupted, terminable
 
 SKIP = ("model", "x", "context", "weights", "objective", "preprocess", "callbacks", "progress", "dtype", "out")
 
@@ -31,8 +34,20 @@ def run(arguments: list[str]) -> int:
     name, words = _model_name(words, then, list(models))
     cls = lookup("model", name)  # stage one is over: only this model's module is imported
     chosen, options = _parse(name, cls, objective, words, then)
-    with messages():
-        return _fit(name, chosen, {**options, "objective": objective}, then)
+    try:
+        with messages(), terminable():
+            return _fit(name, chosen, {**options, "objective": objective}, then)
+    except Interrupted as stopped:
+        print(_how_to_go_on(stopped, arguments), file=sys.stderr)
+        return stopped.exit_code
+
+
+def _how_to_go_on(stopped: Interrupted, arguments: Sequence[str]) -> str:
+    """One line: where a signal stopped the run, and the command that goes on from there."""
+    if stopped.folder is None:
+        return f"stopped by {stopped.signal}"
+    again = [*arguments, *(() if "--resume" in arguments else ("--resume",))]
+    return f"stopped at step {stopped.step} by {stopped.signal}; go on with: fairway fit {shlex.join(again)}"
 
 
 def _model_name(words: list[str], then: Before, models: list[str]) -> tuple[str, list[str]]:
@@ -103,6 +118,7 @@ def _add_plain(parser: Any, then: Before) -> None:
     parser.add_argument("--dtype", default=then.dtype, help="float32 or float64")
     parser.add_argument("--init", help="run folder with the same event, to begin from its weights")
     parser.add_argument("--out", help="run folder (runs/MODEL-DATA if not said)")
+    parser.add_argument("--checkpoint_every", type=Reader(int | None), help="steps between two checkpoints (50)")
     parser.add_argument("--log", type=Reader(tuple[str, ...]), default=(), help="tensorboard, wandb, or both")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -118,6 +134,7 @@ def _fit(name: str, chosen: Any, options: dict[str, Any], then: Before) -> int:
     options |= {"context": chosen.context, "dtype": chosen.dtype, "out": out}
     init = chosen.init or then.init
     options |= {"init": init} if init else {}
+    options |= {} if chosen.checkpoint_every is None else {"checkpoint_every": chosen.checkpoint_every}
     options |= {"callbacks": trackers(chosen.log, out)} if chosen.log else {}
     model = fit(name, train, progress=not chosen.quiet, **options)
     if part is not None:

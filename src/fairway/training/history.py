@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fairway.training.files import write_bytes
+from fairway.training.files import naming, write_bytes
 
 
 @dataclass
@@ -79,10 +79,16 @@ class Journal:
             write_bytes(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
     def append(self, row: dict[str, Any]) -> None:
-        """Write one row."""
-        if self.path is not None:
-            with self.path.open("a") as file:
-                file.write(json.dumps(row if not self.stage else {"stage": self.stage, **row}) + "\n")
+        """Write one row.
+
+        Raises:
+            OSError: a full disk, say; names the file.
+        """
+        if self.path is None:
+            return
+        line = json.dumps(row if not self.stage else {"stage": self.stage, **row}) + "\n"
+        with naming(self.path), self.path.open("a") as file:
+            file.write(line)
 
 
 def read_rows(path: Path, stage: int | None = None) -> list[dict[str, Any]]:

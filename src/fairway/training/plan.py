@@ -50,7 +50,8 @@ class Plan:
         steps: number of steps; None until a budget has bought them.
         budget: seconds, or None.
         batch_size: rows per batch. seed: of order and noise.
-        evaluate_every, log_every, checkpoint_every: in steps; evaluate_every 0 for a choice of the plan's own.
+        evaluate_every, log_every, checkpoint_every: in steps; evaluate_every 0 for a choice of the plan's own. A
+            checkpoint ends a log window, so that its numbers are those of the same steps after a resume.
         patience: evaluations without improvement before an early stop.
         lr: overrides every player's learning rate.
         stage: the position of the stage in the fit.
@@ -78,6 +79,7 @@ class Plan:
             self.steps = DEFAULT_STEPS
         self.steps = None if self.steps is None else integer("steps", self.steps, least=1)
         self.batch_size = integer("batch_size", self.batch_size, least=1)
+        self.log_every = min(self.log_every, self.checkpoint_every)
         if self.steps is not None and not self.evaluate_every:
             self.evaluate_every = max(1, min(500, max(self.steps // 40, 25)))
 
