@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from fairway.training.guard import HUGE, Diverged, Window
+from fairway.training import checkpoint
+from fairway.training.guard import HUGE, Diverged, Window, not_finite
+from fairway.training.plan import Plan
 
 
 def add(window, step, loss, player="model", norm=1.0, **terms):
@@ -71,6 +73,26 @@ def test_the_graph_is_not_kept():
     window, weight = Window(), torch.ones((), requires_grad=True)
     window.add(0, "model", weight * 2, {"nll": weight.reshape(1) * 2}, torch.ones(()))
     assert not any(value.requires_grad for value in window._on_device)
+
+
+def test_the_first_tensor_that_is_not_finite_is_named():
+    good = {"weight": torch.full((2, 2), 1e15), "order": torch.tensor([1, 2]), "chains": torch.zeros(0, 2)}
+    assert not_finite({}) is None and not_finite(good) is None
+    for bad in (math.nan, math.inf, -math.inf):
+        broken = torch.zeros(3, 2)
+        broken[1, 1] = bad
+        assert not_finite({**good, "bias": broken, "last": broken}) == "bias"
+    large = torch.tensor([1e100, math.nan], dtype=torch.float64)
+    assert not_finite({"double": large[:1], "half": torch.ones(2, dtype=torch.bfloat16)}) is None
+    assert not_finite({"double": large}) == "double"
+
+
+def test_the_error_says_where_the_last_checkpoint_lies(tmp_path):
+    assert f"{tmp_path} holds no checkpoint yet" in str(Diverged(12, "kl", 0, out=tmp_path))
+    plan = Plan(100, None, 32, 0).to_dict()
+    checkpoint.write(tmp_path, ({"model.weight": torch.zeros(2)}, {"step": 50, "plan": plan}))
+    said = str(Diverged(62, "kl", 50, out=tmp_path))
+    assert f"the last good checkpoint is that of step 50 in {tmp_path / checkpoint.PLACE}" in said
 
 
 def test_the_error_says_what_to_do():

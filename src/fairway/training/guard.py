@@ -1,14 +1,20 @@
 """Stop on NaN or divergence, without asking the device at every step.
 
 A window keeps every move's numbers (loss, terms, gradient norm) as one small tensor on the device. It is read once per
-log window, with a single host sync, and gives both the means for the log and the first move that was not finite. A run
-that diverged is put back to its last good state before the error is raised, so that the caller holds a usable model.
+log window, with a single host sync, and gives both the means for the log and the first move that was not finite. A
+move may still break the weights after the last finite loss, so they are looked at, too, before a state is remembered
+as good. A run that diverged is put back to that state before the error is raised, so that the caller holds a usable
+model.
 """
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from fairway.core import parallel
+from fairway.training import checkpoint
 
 HUGE = 1e8  # nats per entry: a loss beyond this has left every model's scale
 
@@ -21,14 +27,42 @@ class Diverged(RuntimeError):
         term: the name of the first bad term ("loss" or "gradient" where every term was fine).
         last_good: the number of steps behind the weights that the model was put back to.
         model: that model.
+        out: the run folder, whose last checkpoint is named.
     """
 
-    def __init__(self, step: int, term: str, last_good: int, model: object = None) -> None:
-        self.step, self.term, self.last_good, self.model = step, term, last_good, model
+    def __init__(self, step: int, term: str, last_good: int, model: object = None, out: Path | None = None) -> None:
+        self.step, self.term, self.last_good, self.model, self.out = step, term, last_good, model, out
         super().__init__(
             f"training diverged at step {step}: the term {term!r} is not finite (or beyond {HUGE:g}); the model was "
-            f"put back to step {last_good}. Try a lower lr, or look at the data near that step"
+            f"put back to step {last_good}{_on_disk(out)}. Try a lower lr, or look at the data near that step"
         )
+
+
+def _on_disk(out: Path | None) -> str:
+    """Where the last good checkpoint lies."""
+    if out is None:
+        return ""
+    last = checkpoint.read(out)
+    if last is None:
+        return f", and {out} holds no checkpoint yet"
+    return f", and the last good checkpoint is that of step {last[1]['step']} in {out / checkpoint.PLACE}"
+
+
+@torch.no_grad()
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor with an entry that is not finite (or not worth squaring); one host sync."""
+    kept = {name: _own(value) for name, value in tensors.items() if value.is_floating_point() and value.numel()}
+    if not kept:
+        return None
+    sizes = torch.stack([norm.double() for norm in torch._foreach_norm(list(kept.values()))])
+    bad = (parallel.total((~sizes.isfinite()).float()) > 0).tolist()
+    return next((name for name, broken in zip(kept, bad, strict=True) if broken), None)
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """This process's piece of a tensor that several may share."""
+    pieces: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return pieces.detach()
 
 
 class Window:
@@ -56,7 +90,7 @@ class Window:
         """(step, term) of the first bad move not yet looked at, or None; one host sync, one mean over processes."""
         if not self._moves:
             return None
-        values = parallel.mean(torch.cat([v.float() for v in self._on_device])).tolist()
+        values = parallel.mean(torch.cat([v.double() for v in self._on_device])).tolist()
         moves, self._moves, self._on_device = self._moves, [], []
         for step, names in moves:
             row, values = values[: len(names)], values[len(names) :]
