@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from fairway.core.capability import Capability
+from fairway.core.compiler import cannot_compile
 from fairway.core.event import Event
 from fairway.samplers.adaptation import Adaptation
 from fairway.samplers.kernel import Info, Kernel, Noise, State
@@ -106,12 +107,8 @@ def _values(state: State) -> list[Tensor]:
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`torch.compile`, or the function itself (with a warning) where there is no compiler."""
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        get_cpp_compiler()
-    except (InvalidCxxCompiler, RuntimeError):
-        warnings.warn("no C++ compiler was found: the kernel runs eagerly", stacklevel=3)
+    reason = cannot_compile()
+    if reason:
+        warnings.warn(f"{reason}: the kernel runs eagerly", stacklevel=3)
         return function
     return torch.compile(function, dynamic=False)  # a kernel for each number of chains is much faster than one for all
