@@ -84,3 +84,15 @@ def test_log_sum_exp_is_torchs_with_its_gradient():
         torch.testing.assert_close(*(torch.autograd.grad(y.sum(), x)[0] for y in (ours, theirs)))
     ends = torch.tensor([[-torch.inf, -torch.inf], [-torch.inf, 3.0], [torch.inf, 0.0], [1e38, 1e38]])
     assert torch.equal(numerics.log_sum_exp(ends), torch.logsumexp(ends, 1))
+
+
+def test_a_slope_is_the_same_eager_and_traced_and_has_a_slope_itself(monkeypatch):
+    u, w = Rows(0, 6, dtype=torch.float64).normal(5), Rows(1, 5, dtype=torch.float64).normal(3).requires_grad_()
+    found = []
+    for tracing in (False, True):
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda tracing=tracing: tracing)
+        slope = numerics.gradient(lambda u: (u @ w).tanh().sum(), u)
+        found.append((slope, *torch.autograd.grad(slope.square().sum(), w)))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found[0][0], (1 - (u @ w).tanh().square()) @ w.T)
+    assert not u.requires_grad

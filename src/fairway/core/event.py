@@ -80,7 +80,7 @@ class Event:
     @property
     def dims(self) -> int:
         """Entries per observation (variable lengths count as 1)."""
-        return math.prod(s or 1 for s in self.shape)
+        return math.prod([s or 1 for s in self.shape])  # a list: compilers trace no generator here
 
     @property
     def counted(self) -> bool:

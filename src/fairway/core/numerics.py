@@ -11,6 +11,7 @@ All functions work entry by entry; `event_sum` adds the entries of one observati
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -88,3 +89,16 @@ def log_mean_exp(x: Tensor, dim: int = 0) -> Tensor:
 def softplus_inverse(y: float) -> float:
     """The x with softplus(x) = y, for y > 0."""
     return y + math.log(-math.expm1(-y))
+
+
+def gradient(function: Callable[[Tensor], Tensor], u: Tensor) -> Tensor:
+    """The gradient at u of a scalar function, itself differentiable: for losses that hold a slope.
+
+    A compiler cannot trace `autograd.grad` and traces `torch.func.grad`, which costs small networks half as much again
+    where nothing is compiled; the values are the same.
+    """
+    if torch.compiler.is_compiling():
+        slope: Tensor = torch.func.grad(function)(u)
+        return slope
+    u = u if u.requires_grad else u.detach().requires_grad_()
+    return torch.autograd.grad(function(u), u, create_graph=True)[0]

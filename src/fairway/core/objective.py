@@ -106,6 +106,8 @@ class Objective(Configurable, nn.Module, ABC):
         requires: capabilities the model must have, in model units.
         monitor: a metric's registry name, looked up on held-out rows to stop early and keep the best ("loss": this
             objective's own loss); None to train to the end.
+        traceable: whether `loss` can be compiled: tensor operations, draws from `generator` as many at every step and
+            slopes by `numerics.gradient`; no `autograd`, no chains, no decision on a tensor's value.
     """
 
     role: ClassVar[str] = "objective"
@@ -113,6 +115,7 @@ class Objective(Configurable, nn.Module, ABC):
     monitor: ClassVar[str | None] = "loss"
     optimisation: ClassVar[Optimisation] = Optimisation()
     batch_size: ClassVar[int] = 128
+    traceable: ClassVar[bool] = True
 
     def setup(self, model: Any) -> None:
         """Build critics and buffers for this model, once, under the seeded generator."""

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairway.core.capability import HasDecoder
+from fairway.core.numerics import gradient
 from fairway.core.objective import Batch, Loss, Objective, Optimisation, Phase
 from fairway.core.random import Rows
 from fairway.networks.joined import joined, width
@@ -69,8 +70,7 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, context: Tensor
         uniforms: (B,) in [0, 1), where on the segment.
     """
     share = uniforms.reshape(-1, *[1] * (real.ndim - 1))
-    point = (share * real + (1 - share) * fake).detach().requires_grad_()
-    (slope,) = torch.autograd.grad(critic(point, context).sum(), point, create_graph=True)
+    slope = gradient(lambda u: critic(u, context).sum(), (share * real + (1 - share) * fake).detach())
     return (slope.flatten(1).norm(dim=1) - 1).square()
 
 

@@ -50,6 +50,7 @@ class PersistentContrastiveDivergence(Objective):
     monitor = "sliced_wasserstein"
     optimisation = Optimisation(lr=3e-3, betas=(0.5, 0.999), ema=0.99)
     batch_size = 64
+    traceable = False  # chains move by gradients of their own
     wanted_acceptance: ClassVar[float] = 0.7
     rate: ClassVar[float] = 0.1  # of the step size's adaptation, per step of training
     chains: Tensor
