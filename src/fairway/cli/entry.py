@@ -8,8 +8,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from fairway.core.registry import UnknownName, did_you_mean
+from fairway.core.words import one_line
 
 COMMANDS = {
     "list": ("fairway.cli.list", "every model: its family and what it is"),
@@ -81,5 +83,6 @@ def _explain(error: Exception) -> int:
 
 
 def _fail(message: str, code: int = USER_ERROR) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    with suppress(OSError, ValueError):  # nobody may be listening
+        print(f"error: {one_line(message)}", file=sys.stderr)
     return code

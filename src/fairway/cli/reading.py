@@ -9,6 +9,7 @@ Values that come from a JSON file pass through the same door. Nothing else is re
 command line and no file can make a parser import or run anything.
 """
 
+import sys
 import types
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
@@ -95,7 +96,11 @@ def _parts(value: Any) -> list[Any]:
 def _scalar(value: Any, hint: Any) -> Any:
     """Words become numbers; a number stays what it is, but a whole one may stand for any."""
     if isinstance(value, str):
-        return hint(value)
+        value = hint(value)
+    if value != value:
+        raise ValueError("not a number")
+    if hint is float and isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise ValueError("beyond any number of this type")
     fits = isinstance(value, int | float) if hint is float else isinstance(value, hint)
     if not fits or (isinstance(value, bool) and hint is not bool):
         raise ValueError("another type")

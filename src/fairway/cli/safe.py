@@ -12,6 +12,7 @@ from fairway.training.files import BrokenFolder, read_json
 
 REFUSED = ("class_path", "init_args", "dict_kwargs", "__class__", "py/object")
 DEPTH = 32
+LARGEST = 2**24  # no size of a model (units, components, layers) is beyond
 
 
 def read_config_file(path: Any) -> dict[str, Any]:
@@ -28,12 +29,23 @@ def read_config_file(path: Any) -> dict[str, Any]:
         raise BrokenFolder(f"{path} does not describe a model")
     refuse(data, str(path))
     for key in ("arguments", "fit", "objective"):
-        if not isinstance(data.setdefault(key, {}) or {}, dict):
+        empty = key == "objective" and data.setdefault(key, {}) is None
+        if not empty and not isinstance(data.setdefault(key, {}), dict):
             raise BrokenFolder(f"{path} has an entry {key!r} that is no table of options")
+    _refuse_huge({key: value for key, value in data["arguments"].items() if "event" not in key}, str(path))
     learner = data["objective"] or {}
     if learner and not isinstance(learner.get("objective"), str):
         raise ValueError(f"{path} was trained by an objective of one's own: only Python can hand it over")
     return data
+
+
+def _refuse_huge(data: Any, where: str) -> None:
+    """A size that no memory holds is refused before a constructor tries."""
+    entries = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    for entry in entries:
+        _refuse_huge(entry, where)
+    if isinstance(data, int) and data > LARGEST:
+        raise ValueError(f"{where} asks for a size of {data:.3g}: expected at most {LARGEST}") from None
 
 
 def refuse(data: Any, where: str, depth: int = 0) -> None:

@@ -12,8 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from fairway.core.words import one_line
+
 ALIASES = "aliases"
 TEMPORARY = ".tmp"
+LARGEST_JSON, MOST_TENSORS = 16 * 2**20, 2**15
 DTYPES = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -30,7 +33,14 @@ DTYPES = {
 
 
 class BrokenFolder(ValueError):
-    """A run folder that cannot be read: says which file and why."""
+    """A run folder that cannot be read: says which file and why, in one line that a terminal can be trusted with.
+
+    Args:
+        message: may repeat what the files say.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 @contextmanager
@@ -98,19 +108,38 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON of at most 16 MiB.
+    """Read JSON (UTF-8) of at most 16 MiB, in which no entry stands twice.
 
     Raises:
         BrokenFolder: missing, too large, not JSON.
     """
-    if not path.is_file():
-        raise BrokenFolder(f"expected a file {path.name} in {path.parent}, found none; is this a run folder?")
-    if path.stat().st_size > 16 * 2**20:
-        raise BrokenFolder(f"{path} is larger than 16 MiB: not a configuration")
+    size = _size_of(path)
+    if size > LARGEST_JSON:
+        raise BrokenFolder(f"{path} is larger than {LARGEST_JSON // 2**20} MiB: not a configuration")
     try:
-        return json.loads(path.read_text())
+        with path.open("rb") as file:
+            return json.loads(file.read(size).decode(), object_pairs_hook=_table)
     except (ValueError, RecursionError, OSError) as error:
         raise BrokenFolder(f"{path} is not valid JSON: {str(error)[:200]}") from None
+
+
+def _size_of(path: Path) -> int:
+    """Bytes of a file: never of a device or a pipe, which have no end and may not even have a beginning."""
+    try:
+        if path.is_file():
+            return path.stat().st_size
+    except (OSError, ValueError) as error:  # a name too long, a folder that may not be looked into
+        raise BrokenFolder(f"{path} cannot be read: {error}") from None
+    raise BrokenFolder(f"expected a file {path.name} in {path.parent}, found none; is this a run folder?")
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The entries of a JSON object; with two of one name each reader would believe another one."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands there twice")
+    return table
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, str] | None = None) -> None:
@@ -175,12 +204,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         BrokenFolder: missing, truncated or not safetensors.
     """
-    if not path.is_file():
-        raise BrokenFolder(f"expected a file {path.name} in {path.parent}, found none; is this a run folder?")
+    _size_of(path)
     try:
         with safe_open(str(path), framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = _few(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names}
             aliases = json.loads((file.metadata() or {}).get(ALIASES, "{}"))
         return {**tensors, **{name: tensors[target] for name, target in aliases.items()}}
+    except MemoryError:
+        raise BrokenFolder(f"{path} is larger than the memory that is left") from None
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise BrokenFolder(f"{path} is truncated or not a safetensors file: {str(error)[:200]}") from None
+
+
+def _few(names: list[str]) -> list[str]:
+    """The names, where there are not more than any model has: each takes its time to read."""
+    if len(names) > MOST_TENSORS:
+        raise ValueError(f"{len(names)} tensors, expected at most {MOST_TENSORS}")
+    return names

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fairway.training.files import naming, write_bytes
+from fairway.training.files import BrokenFolder, naming, write_bytes
+
+LARGEST, LONGEST = 2**30, 2**20  # bytes of a log, characters of a row
 
 
 @dataclass
@@ -104,13 +106,17 @@ def _parsed(path: Path) -> list[dict[str, Any]]:
     """Complete rows of a journal (a kill may leave half a line at the end)."""
     if not path.is_file():
         return []
-    parsed = [_row(line) for line in path.read_text(errors="replace").split("\n")]
+    if path.stat().st_size > LARGEST:
+        raise BrokenFolder(f"{path} is larger than {LARGEST // 2**20} MiB: not a log; move it away")
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        parsed = [_row(line) for line in iter(lambda: file.readline(LONGEST), "")]
     return [row for row in parsed if row is not None]
 
 
 def _row(line: str) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+    whole = isinstance(row, dict) and all(isinstance(row.get(key, 0), int) for key in ("step", "stage"))
+    return row if whole and "step" in row else None

@@ -13,7 +13,6 @@ A fresh start clears them, so that a resume never picks up an older run of the s
 """
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from fairway.core.config import to_json
 from fairway.core.model import Model
 from fairway.training import checkpoint
 from fairway.training.batches import Table
+from fairway.training.claim import STARTED, claim, clear
 from fairway.training.files import BrokenFolder, digest_of, read_json, sweep, write_json
 from fairway.training.history import read_rows
 from fairway.training.log import say
@@ -33,7 +33,6 @@ from fairway.training.options import Learner
 from fairway.training.plan import Plan
 from fairway.training.solve import Solve
 
-STARTED = Path("training") / "started.json"
 ENVIRONMENT = Path("training") / "environment.json"
 
 
@@ -58,14 +57,16 @@ def begin(folder: Path, entry: dict[str, Any], resume: bool) -> checkpoint.Snaps
 
     Raises:
         BrokenFolder: the data or the options changed, or the checkpoint is damaged.
+        FileExistsError: a fresh start would overwrite something else.
     """
     if resume and (folder / STARTED).exists():
         _compare(read_json(folder / STARTED), entry, folder)
         sweep(folder)
         sweep(folder / STARTED.parent)
         return checkpoint.read(folder)
-    shutil.rmtree(folder / STARTED.parent, ignore_errors=True)
-    (folder / STARTED.parent).mkdir(parents=True)
+    claim(folder, entry)
+    clear(folder)
+    (folder / STARTED.parent).mkdir(parents=True, exist_ok=True)
     write_json(folder / STARTED, entry)
     write_json(folder / ENVIRONMENT, _environment())
     return None

@@ -10,6 +10,7 @@
 `load` builds only what the tables name; a stranger's network is asked for by keyword.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from fairway.core.event import Event
 from fairway.core.model import Model
 from fairway.core.preprocessing import Preprocessing
 from fairway.core.random import seeded
+from fairway.training.allowance import Allowance
 from fairway.training.checkpoint import replace_buffer
+from fairway.training.claim import refuse_foreign
 from fairway.training.files import BrokenFolder, read_json, read_tensors, write_json, write_tensors
 
 FORMAT = 1
@@ -59,9 +62,13 @@ def save(model: Model, folder: Any, extra: dict[str, Any] | None = None) -> Path
     Args:
         folder: where to.
         extra: further entries of config.json (the fit's own options).
+
+    Raises:
+        FileExistsError: it holds a config.json of something else.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_foreign(folder)
     config = {**describe(model), **(extra or {})}
     write_tensors(folder / "weights.safetensors", model.state_dict())
     write_json(folder / "config.json", config)
@@ -75,7 +82,7 @@ def read_config(folder: Any) -> dict[str, Any]:
         BrokenFolder: no such folder, broken file, or a format this version cannot read.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # says no to a name too long or with a NUL, where pathlib raises
         raise BrokenFolder(f"expected a run folder, found none at {folder}")
     config = read_json(folder / "config.json")
     if not isinstance(config, dict) or not isinstance(config.get("model"), str) or "arguments" not in config:
@@ -101,11 +108,22 @@ def load(folder: Any, **external: Any) -> Model:
     config = read_config(folder)
     try:
         _refuse_unasked(config, external)
-        model = build(config, external)
+        lookup("model", config["model"])
+        tensors = read_tensors(folder / "weights.safetensors")
+        with _allowance(tensors):
+            model = build(config, external)
+    except BrokenFolder:
+        raise
     except Exception as error:  # a constructor may raise anything on a stranger's values
-        raise BrokenFolder(f"{folder / 'config.json'} cannot be built: {str(error)[:300]}") from None
-    load_weights(model, read_tensors(folder / "weights.safetensors"), str(folder))
+        why = str(error)[:300] or type(error).__name__
+        raise BrokenFolder(f"{folder / 'config.json'} cannot be built: {why}") from None
+    load_weights(model, tensors, str(folder))
     return model.eval()
+
+
+def _allowance(tensors: dict[str, torch.Tensor]) -> Allowance:
+    """Many times what the weights take, and room for small models: work tables, masks."""
+    return Allowance(16 * sum(tensor.nbytes for tensor in tensors.values()) + 2**28, 1000 * len(tensors) + 100_000)
 
 
 def build(config: dict[str, Any], external: dict[str, Any] | None = None) -> Model:
@@ -155,10 +173,10 @@ def _dtype(name: str) -> torch.dtype:
 
 
 def load_weights(model: Model, tensors: dict[str, torch.Tensor], where: str) -> None:
-    """Copy tensors into a model; buffers whose size depends on data take the file's shape.
+    """Copy tensors into a model; buffers whose size depends on data (built without rows) take the file's shape.
 
     Raises:
-        BrokenFolder: names or shapes that do not belong to this model.
+        BrokenFolder: names, shapes or types that do not belong to this model, or values that are not numbers.
     """
     own = model.state_dict()
     missing, unknown = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
@@ -166,8 +184,18 @@ def load_weights(model: Model, tensors: dict[str, torch.Tensor], where: str) -> 
         raise BrokenFolder(f"the weights in {where} do not fit: missing {missing[:3]}, unknown {unknown[:3]}")
     parameters = dict(model.named_parameters())
     for name, tensor in tensors.items():
+        _check_tensor(tensor, own[name], name in parameters, f"{name} in {where}")
         if own[name].shape != tensor.shape:
-            if name in parameters:
-                raise BrokenFolder(f"{name} in {where} has shape {tuple(tensor.shape)}, not {tuple(own[name].shape)}")
-            replace_buffer(model, name, tensor.to(own[name].dtype))
+            replace_buffer(model, name, tensor)
     model.load_state_dict(tensors)
+
+
+def _check_tensor(tensor: torch.Tensor, own: torch.Tensor, learnt: bool, what: str) -> None:
+    """A tensor of the file against the model's own; only what is not learnt may hold infinities (log of 0)."""
+    grows = not learnt and own.ndim > 0 and len(own) == 0 and own.shape[1:] == tensor.shape[1:]
+    if own.shape != tensor.shape and not grows:
+        raise BrokenFolder(f"{what} has shape {tuple(tensor.shape)}, not {tuple(own.shape)}")
+    if own.dtype != tensor.dtype:
+        raise BrokenFolder(f"{what} has type {tensor.dtype}, not {own.dtype}")
+    if bool(torch.isnan(tensor).any()) or (learnt and bool(torch.isinf(tensor).any())):
+        raise BrokenFolder(f"{what} holds values that are not finite numbers: this model cannot answer, train it anew")
