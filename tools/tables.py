@@ -130,11 +130,30 @@ def metrics(found: dict[str, Any]) -> str:
     )
 
 
+def kill_trials(found: dict[str, Any]) -> str:
+    """Where each run was killed, and how it ended."""
+    rows = [
+        [
+            r["model"],
+            "in a checkpoint" if r["half_written"] else "between checkpoints",
+            f"{r['last_row']}",
+            f"{r['resumed_at']}",
+            f"{r['every']}",
+            r["failed"] or "every bit",
+        ]
+        for r in found["rows"]
+    ]
+    passed = sum(not r["failed"] for r in found["rows"])
+    head = ["model", "killed", "last row of its log", "resumed at", "checkpoints every", "equal in"]
+    return f"{passed} of {len(rows)} runs of {found['steps']} steps.\n\n" + table(head, rows)
+
+
 SECTIONS = {
     "digits": ("Handwritten digits, 30 seconds each", "benchmarks/reproduce_digits.py", digits),
     "awkward_units": ("Awkward units", "benchmarks/reproduce_awkward_units.py", awkward_units),
     "mcmc": ("Markov chains against their peers", "benchmarks/mcmc.py", chains),
     "eight_modes": ("Eight modes of weights 1 to 8", "benchmarks/eight_modes.py", eight_modes),
+    "kill_trials": ("Killed and resumed", "benchmarks/kill_trials.py", kill_trials),
     "metrics": ("All point values of the metrics", "benchmarks/metrics.py", metrics),
 }
 

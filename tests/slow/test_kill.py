@@ -1,58 +1,90 @@
-"""A run that is killed and resumed ends in the same bits as one that was not: the process really dies."""
+"""A run that is killed and resumed ends in the same bits as one that was not: the process really dies.
 
-import os
+All seven models, killed anywhere and in the midst of a checkpoint, by the trials of benchmarks/kill_trials.py; two of
+them stopped by signals that a process may answer.
+"""
+
 import random
+import runpy
 import signal
 import subprocess
-import sys
-import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-import torch
 
-from fairway.training.files import read_tensors
+from fairway.training import checkpoint
 
 pytestmark = pytest.mark.slow
-MODELS = ("gmm", "made", "vae", "real_nvp", "wgan_gp", "ebm", "flow_matching")
-STEPS = {"gmm": "200"}
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def command(name: str, out: str, *more: str) -> list[str]:
-    """`fairway fit` on 400 digits' worth of steps, with options that leave time to kill it."""
-    words = ["fit", name, "digits", "--seed", "3", "--steps", STEPS.get(name, "400"), "--out", out, "--quiet", *more]
-    if name == "gmm":
-        words += ["--objective.tolerance", "0", "--components", "40"]
-    return [sys.executable, "-c", "import sys; from fairway.cli import main; sys.exit(main())", *words]
+@pytest.fixture(scope="module")
+def trials():
+    """The functions of the benchmark."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(BENCHMARKS)
+        return SimpleNamespace(**runpy.run_path(str(BENCHMARKS / "kill_trials.py")))
 
 
-def run(words: list[str], folder: str) -> str:
-    """The output of a command that must succeed."""
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+@pytest.fixture(scope="module")
+def whole(trials, tmp_path_factory):
+    """The run that nobody killed, made once for a model and an interval."""
+    home = tmp_path_factory.mktemp("whole")
+
+    def run(model, every):
+        out = home / f"{model}-{every}"
+        if not out.exists():
+            trials.finish(trials.command(model, out, every))
+        return out
+
+    return run
 
 
-def kill_after(words: list[str], folder: str, checkpoint: str, seconds: float) -> bool:
-    """Start, wait for a first checkpoint and some more, kill -9; False where it ended first."""
-    process = subprocess.Popen(words, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
-    while process.poll() is None and not os.path.exists(checkpoint):
-        time.sleep(0.01)
-    time.sleep(seconds)
-    if process.poll() is not None:
-        return False
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    return True
+KILLS = [(name, 50, "anywhere") for name in ("gmm", "made", "vae", "real_nvp", "wgan_gp", "ebm", "flow_matching")]
+KILLS += [("gmm", 2, "writing"), ("flow_matching", 2, "writing")]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_killed_and_resumed_is_bit_exact(name, tmp_path):
-    run(command(name, "whole"), str(tmp_path))
-    moment = random.Random(name).uniform(0, 0.5)
-    checkpoint = str(tmp_path / "killed" / "training" / "checkpoint" / "state.json")
-    assert kill_after(command(name, "killed"), str(tmp_path), checkpoint, moment), "ended before it could be killed"
-    said = run(command(name, "killed", "--resume"), str(tmp_path))
-    step = int(said.split("resumed at step ")[1].split()[0])
-    assert step > 0
-    whole, resumed = (read_tensors(tmp_path / out / "weights.safetensors") for out in ("whole", "killed"))
-    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+@pytest.mark.parametrize(("model", "every", "kind"), KILLS)
+def test_killed_and_resumed_is_bit_exact(trials, whole, tmp_path, model, every, kind):
+    dice = random.Random(f"{model}{kind}")
+    trial = trials.Trial(model, kind, every, dice.randrange(every, trials.STEPS - 50))
+    assert not trials.run(trial, whole(model, every), tmp_path / "cut", dice).failed
+    assert trial.last_row - trial.resumed_at <= every
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("model", ["gmm", "made"])
+def test_a_signal_leaves_a_checkpoint_of_its_step(trials, whole, tmp_path, model, name):
+    number, dice = signal.Signals[name], random.Random(f"{model}{name}")
+    out = tmp_path / "it's cut"
+    process = trials.kill(out, trials.Trial(model, "anywhere", 50, dice.randrange(50, trials.STEPS - 50)), dice, number)
+    said = process.stderr.read()
+    assert process.returncode == 128 + number and said.count("\n") == 1, said
+    step = checkpoint.read(out)[1]["step"]
+    assert said.startswith(f"stopped at step {step} by {name}; go on with: fairway fit {model} digits --seed 3 ")
+    assert said.endswith(" --resume\n")
+    assert f"resumed at step {step}\n" in trials.finish(trials.command(model, out, 50, "--resume"))
+    assert trials.same_bits(whole(model, 50), out)
+
+
+def test_two_signals_end_a_run_at_once(trials, tmp_path):
+    """The second is nobody's to wait for: the last checkpoint is good enough."""
+    process = trials.start(trials.command("wgan_gp", tmp_path, 50))
+    trials.wait_until((tmp_path / checkpoint.PLACE).exists, process)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in said
+    assert checkpoint.read(tmp_path)[1]["step"] >= 50
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0, 3.5])
+def test_a_signal_before_the_first_step_ends_without_a_trace(trials, tmp_path, seconds):
+    """While modules load there is nobody to answer; then there is a line."""
+    process = trials.start(trials.command("real_nvp", tmp_path, 50, "--budget", "20"))
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.send_signal(signal.SIGTERM)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode in (143, -signal.SIGTERM) and "Traceback" not in said
