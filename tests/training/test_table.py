@@ -39,4 +39,4 @@ def test_parts_by_a_long_order():
 
 def test_the_first_rows():
     assert table().first(3).tolist() == [0, 1, 2]
-    assert len(table().first(99)) == 10
+    assert len(table().first(99)) == len(table().first(None)) == 10

@@ -111,6 +111,7 @@ def _learner(cls: Any, objective: str | None) -> tuple[Any, dict[str, Any]]:
 def _add_plain(parser: Any, then: Before) -> None:
     """What every model takes and no signature states as a plain type."""
     parser.add_argument("data", nargs="?" if then.model else None, help="a data set's name, or a path")
+    parser.add_argument("--stream", action="store_true", help="DATA is a path; leave it on disk (a folder of shards)")
     parser.add_argument("--context", default=then.context, help="labels: condition on the classes")
     parser.add_argument(
         "--holdout", type=Reader(float | None), default=then.holdout, help="share of rows kept for `evaluate`"
@@ -128,7 +129,7 @@ def _fit(name: str, chosen: Any, options: dict[str, Any], then: Before) -> int:
     from fairway.report.held_out import record
     from fairway.training.fit import fit
 
-    data = then.source() if chosen.data is None else load_data(chosen.data)
+    data = then.source() if chosen.data is None else load_data(chosen.data, stream=chosen.stream)
     train, part = _training_part(data, chosen.holdout, chosen.seed)
     out = chosen.out or f"runs/{name}-{data.name}"
     options |= {"context": chosen.context, "dtype": chosen.dtype, "out": out}

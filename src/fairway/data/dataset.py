@@ -191,6 +191,7 @@ def load(
     protocol: str | None = None,
     columns: Columns | None = None,
     event: Event | None = None,
+    stream: bool = False,
     **options: Any,
 ) -> Dataset:
     """Data by registered name, by path, or as an array-like.
@@ -203,7 +204,8 @@ def load(
         protocol: for a named dataset one that it offers ("grey", "fixed"); for own data a word of one's own.
         columns: names or numbers of the columns of a table to keep.
         event: the support, where the inferred one is not meant.
-        **options: what the named dataset's function takes (n and seed for the procedural ones).
+        stream: leave the data on disk; the same as `fairway.data.stream(source, ...)`, which may be no `Dataset`.
+        **options: what the named dataset's function takes (n and seed for the procedural ones), or `stream`.
 
     Raises:
         FileNotFoundError: no such name or path; says what is near.
@@ -213,6 +215,13 @@ def load(
     >>> load([[0.5, 1.0], [2.5, 3.0]]).event.kind
     'real'
     """
+    if stream:
+        if folder is not None or not isinstance(source, str | PathLike):
+            raise ValueError(f"expected a path to stream, got {source!r:.80}; map it: np.load(path, mmap_mode='r')")
+        from fairway.data.streaming import stream as open_stream
+
+        opened: Dataset = open_stream(source, protocol=protocol, columns=columns, event=event, **options)
+        return opened
     if isinstance(source, str) and source in datasets:
         given = {"folder": folder, "protocol": protocol, **options}
         data = _from_name(source, {name: value for name, value in given.items() if value is not None})

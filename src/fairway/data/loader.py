@@ -4,6 +4,7 @@ Which pieces come, and what is in each, is a function of a position; so a run th
 else, whatever the number of worker processes. A loader is started there and reads nothing before it.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -44,16 +45,18 @@ class Loader:
 
     def _start(self, position: Any) -> Iterator[tuple[Any, Any, str]]:
         self._pieces = None  # ends the workers of an earlier start
-        loader = need_torchdata()(
-            self.pieces,
-            batch_size=None,
-            sampler=_Requests(self.requests, position),
-            num_workers=self.workers,
-            prefetch_factor=self.ahead if self.workers else None,
-            generator=torch.Generator().manual_seed(0),  # seeds the workers: the global one stays untouched
-            snapshot_every_n_steps=1 << 30,
-            collate_fn=_as_it_is,
-        )
+        with warnings.catch_warnings():  # torchdata 0.11 tells torch that it is there by a function that went away
+            warnings.filterwarnings("ignore", "'set_vital' is deprecated", UserWarning)
+            loader = need_torchdata()(
+                self.pieces,
+                batch_size=None,
+                sampler=_Requests(self.requests, position),
+                num_workers=self.workers,
+                prefetch_factor=self.ahead if self.workers else None,
+                generator=torch.Generator().manual_seed(0),  # seeds the workers: the global one stays untouched
+                snapshot_every_n_steps=1 << 30,
+                collate_fn=_as_it_is,
+            )
         return iter(loader)
 
 

@@ -77,7 +77,7 @@ class ParquetStream(Stream):
 
     def choose(self, count: int, *key: int) -> Tensor:
         order = permutation(len(self.groups), *key)[torch.arange(len(self.groups))].tolist()  # type: ignore[union-attr]
-        quota = -(-count // SPREAD)
+        quota = -(-count // min(SPREAD, len(self.groups)))
         if sum(min(group.rows, quota) for group in self.groups) < count:
             quota = count
         chosen, left = [], count

@@ -7,11 +7,10 @@ and how large these are; rows are read when a batch wants them. What it promises
     memory    the batches that are read ahead, and some thousand rows on which units are measured and models monitored
     digest    of the files' names and sizes (and footers, of parquet): a changed file is noticed, see each kind
 
->>> import tempfile
->>> stream(tempfile.mkdtemp())
+>>> stream("no/such/folder")
 Traceback (most recent call last):
     ...
-ValueError: expected parquet files or images in ..., got nothing; ...
+FileNotFoundError: expected an existing path to stream, got 'no/such/folder'
 """
 
 import hashlib

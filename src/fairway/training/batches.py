@@ -70,7 +70,7 @@ class Batches:
         Raises:
             ValueError: more rows than memory holds.
         """
-        rows, seed = self.table.first(limit or len(self.table)), mix(self.seed, NOISE, -1)
+        rows, seed = self.table.first(limit), mix(self.seed, NOISE, -1)
         if self.table.device is None or not isinstance(rows, Tensor):
             return self.take(rows, seed)
         self._refuse_too_many(len(rows))

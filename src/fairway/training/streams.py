@@ -65,13 +65,13 @@ class StreamTable:
     def __len__(self) -> int:
         return len(self.stream) - len(self.without)
 
-    def first(self, n: int) -> Table:
+    def first(self, n: int | None) -> Table:
         """Some of the training rows: at most as many as are held in memory.
 
         Raises:
-            ValueError: more than that, as a solver wants.
+            ValueError: all of them are wanted, as by a solver.
         """
-        if n > len(self.some) and n >= len(self):
+        if n is None:
             raise ValueError(
                 f"expected data in memory for what learns from all {len(self)} rows at once (a solver, say), got the "
                 f"stream {self.stream.name}; load it, or take a model that learns from batches"

@@ -51,9 +51,9 @@ class Table:
         weight = Table(self.weight, device=self.device, index=self.index)  # type: ignore[arg-type]
         return weight.rows(index).x.sum()
 
-    def first(self, n: int) -> Tensor:
-        """The index of the first rows."""
-        return torch.arange(min(n, len(self)))
+    def first(self, n: int | None) -> Tensor:
+        """The index of the first rows; of all for None."""
+        return torch.arange(len(self) if n is None else min(n, len(self)))
 
     def reader(self, seed: int, size: int, share: tuple[int, int]) -> Sequence:
         """The endless sequence of this process's parts of batches."""
