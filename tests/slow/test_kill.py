@@ -74,7 +74,7 @@ def test_two_signals_end_a_run_at_once(trials, tmp_path):
     trials.wait_until((tmp_path / checkpoint.PLACE).exists, process)
     for _ in range(2):
         process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in said
     assert checkpoint.read(tmp_path)[1]["step"] >= 50
 
@@ -86,5 +86,5 @@ def test_a_signal_before_the_first_step_ends_without_a_trace(trials, tmp_path, s
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(seconds)
     process.send_signal(signal.SIGTERM)
-    out, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=60)
     assert process.returncode in (143, -signal.SIGTERM) and "Traceback" not in said

@@ -1,7 +1,12 @@
 """Killed anywhere, a resumed run ends where the uninterrupted one does, in every bit."""
 
+import errno
 import logging
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +19,7 @@ from fairway.models.classical.mixture import GMM
 from fairway.models.flow.real_nvp import RealNVP
 from fairway.objectives.em import EM
 from fairway.objectives.mle import MLE
+from fairway.objectives.registry import objectives
 from fairway.training import checkpoint
 from fairway.training.callbacks import Callback
 from fairway.training.files import BrokenFolder, read_json, write_json
@@ -21,6 +27,7 @@ from fairway.training.fit import fit
 from fairway.training.history import read_rows
 from fairway.training.plan import Plan
 from fairway.training.resume import ENVIRONMENT, keep_the_place, refuse_another_plan
+from fairway.training.run_folder import load
 
 
 class Killed(BaseException):
@@ -162,6 +169,52 @@ def test_the_steps_that_a_budget_bought_are_repeated(x, small, tmp_path, monkeyp
     assert same(state(model), state(fit("real_nvp", x, steps=120, evaluate_every=30, **small)))
 
 
+# -- every objective ------------------------------------------------------------------------------------------------
+NETS = {"hidden": (8,), "batch_size": 32}
+GAN = {**NETS, "critic_hidden": (8,), "critic_steps": 2, "objective": "adversarial"}
+LEARNERS = {
+    "mle": ("real_nvp", {**NETS, "transforms": 2, "dropout": 0.2}),
+    "em": ("gmm", {"components": 3, "tolerance": -1.0}),
+    "counts": ("independent", {}),
+    "elbo": ("vae", {**NETS, "warm_up": 20}),
+    "adversarial": ("wgan_gp", {**GAN, "divergence": "wasserstein", "penalty": "gradient"}),
+    "adversarial, non-saturating": ("wgan_gp", {**GAN, "divergence": "non_saturating", "penalty": "none"}),
+    "persistent": ("ebm", {**NETS, "chains": 64, "objective.steps": 2, "reborn": 0.1}),
+    "flow_matching": ("flow_matching", NETS),
+}
+
+
+def test_every_objective_is_resumed_below():
+    assert {name.partition(",")[0] for name in LEARNERS} == set(objectives)
+
+
+@pytest.mark.parametrize("name", list(LEARNERS))
+def test_whatever_an_objective_remembers_is_resumed(name, x, tmp_path, said):
+    """Critics, chains, averages, moments, statistics: the last checkpoints are equal, not the weights alone."""
+    model, options = LEARNERS[name]
+    if name == "counts":
+        x = (x > x.mean(0)).byte()
+    last = 1 if name == "counts" else 9
+
+    class Cut(Callback):
+        def on_step(self, run):
+            if run.step == (last + 1) // 2:
+                checkpoint.write(run.out, run.state())
+                raise Killed
+
+    options = {"steps": last, "seed": 3, **options}
+    whole = fit(model, x, out=tmp_path / "whole", **options)
+    with pytest.raises(Killed):
+        fit(model, x, out=tmp_path / "cut", callbacks=[Cut()], **options)
+    said()
+    resumed = fit(model, x, out=tmp_path / "cut", resume=True, **options)
+    assert said() == [f"resumed at step {(last + 1) // 2}"]
+    assert same(state(resumed), state(whole))
+    (one, counters), (other, others) = checkpoint.read(tmp_path / "whole"), checkpoint.read(tmp_path / "cut")
+    assert same(one, other)
+    assert {**counters, "spent": 0, "plan": 0} == {**others, "spent": 0, "plan": 0}
+
+
 # -- stages ---------------------------------------------------------------------------------------------------------
 class Staged(RealNVP):
     """Two stages of gradient descent after one of a solver on a part of its own."""
@@ -203,6 +256,82 @@ def test_stages_resume_where_they_were(kill, at, staged, x, tmp_path, said):
     rows = read_rows(tmp_path / "cut" / "metrics.jsonl")
     assert [(r.get("stage", 0), r["step"]) for r in rows if "loss" in r] == [(0, 50), (0, 60), (1, 50), (1, 70)]
     assert [row["step"] for row in resumed.history.rows] == [row["step"] for row in rows if row.get("stage")]
+
+
+# -- full disks -----------------------------------------------------------------------------------------------------
+class Full:
+    """The disk is full at the k-th call of a function."""
+
+    def __init__(self, monkeypatch, owner, name, at, only=lambda *args: True):
+        self.calls, real = 0, getattr(owner, name)
+
+        def call(*args, **kwargs):
+            self.calls += only(*args)
+            if only(*args) and self.calls == at:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call)
+
+
+SHORT = {"steps": 6, "checkpoint_every": 2, "transforms": 2, "hidden": (4,), "batch_size": 32}
+SYNCS = 2 * 10  # a file and its folder: two notes on the start, the log, three checkpoints, the four files of the run
+
+
+def test_everything_that_is_written_is_synced_but_rows_of_the_log(x, tmp_path, monkeypatch):
+    disk = Full(monkeypatch, os, "fsync", at=0)
+    fit("real_nvp", x, out=tmp_path, **SHORT)
+    assert disk.calls == SYNCS
+
+
+@pytest.mark.parametrize("at", range(1, SYNCS + 1))
+def test_wherever_the_disk_is_full_a_resume_ends_in_the_same_bits(x, tmp_path, monkeypatch, at):
+    """One error that names a file, or the last checkpoint; then space is made, and the run goes on."""
+    with monkeypatch.context() as patched:
+        Full(patched, os, "fsync", at)
+        with pytest.raises(OSError, match=r"No space left on device: .*|the checkpoint of step \d in .* not written"):
+            fit("real_nvp", x, out=tmp_path, **SHORT)
+    assert not list(tmp_path.rglob(".*"))
+    resumed = fit("real_nvp", x, out=tmp_path, resume=True, **SHORT)
+    assert same(state(resumed), state(fit("real_nvp", x, **SHORT)))
+    assert same(state(load(tmp_path)), state(resumed))
+
+
+def test_a_full_disk_at_a_row_of_the_log(x, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        Full(patched, Path, "open", 2, only=lambda path, mode="r", *rest: mode == "a")
+        with pytest.raises(OSError, match=r"No space left on device: .*metrics\.jsonl"):
+            fit("real_nvp", x, out=tmp_path, **SHORT)
+    resumed = fit("real_nvp", x, out=tmp_path, resume=True, **SHORT)
+    assert same(state(resumed), state(fit("real_nvp", x, **SHORT)))
+    assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [2, 4, 6]
+
+
+def test_a_full_disk_stops_a_solver_with_its_last_checkpoint(x, tmp_path, monkeypatch):
+    options = {"components": 3, "tolerance": -1.0, "steps": 8, "checkpoint_every": 3}
+    with monkeypatch.context() as patched:
+        Full(patched, os, "fsync", 9)  # after the start's three files: the second checkpoint
+        with pytest.raises(checkpoint.NotWritten, match=r"step 6 in .*; its last one is of step 3"):
+            fit("gmm", x, out=tmp_path, **options)
+    assert checkpoint.read(tmp_path)[1]["step"] == 3
+    assert same(state(fit("gmm", x, out=tmp_path, resume=True, **options)), state(fit("gmm", x, **options)))
+
+
+LIMITED = """
+import resource, sys
+from fairway.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+sys.exit(main())
+"""
+
+
+def test_a_limit_on_files_ends_a_process_with_one_line(tmp_path):
+    """The system's own error, at the first file that is too large: a checkpoint, with the moments of the optimiser."""
+    words = ["fit", "made", "moons", "--steps", "60", "--hidden", "64,64", "--quiet", "--out", "run"]
+    done = subprocess.run([sys.executable, "-c", LIMITED, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "the checkpoint of step 50 in run was not written (File too large); it has none yet" in done.stderr
+    assert not list(tmp_path.rglob(".*")) and not list(tmp_path.rglob("*.safetensors"))
 
 
 # -- what must be the same ------------------------------------------------------------------------------------------
@@ -313,8 +442,6 @@ def test_resuming_nothing_starts(x, small, tmp_path, said):
 
 
 def test_a_running_run_leaves_the_last_finished_one_readable(x, small, tmp_path):
-    from fairway.training.run_folder import load
-
     first = fit("real_nvp", x, steps=5, out=tmp_path, **small)
     with pytest.raises(Killed):
         fit("real_nvp", x, steps=100, out=tmp_path, callbacks=[Kill(60)], **small)
