@@ -2,7 +2,7 @@
 
     low, high (per entry of an observation), gaps, the first infinity, whether all values are whole numbers
 
-Chunks are runs of rows with at most 2^22 entries, so that float64 copies of one stay at tens of megabytes however long
+Chunks are runs of rows with at most 2^20 entries, so that a float64 copy of one stays at 8 megabytes however long
 the array is; of an array that maps a file, only the pages of a chunk need to be in memory at a time.
 
 >>> import torch
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ENTRIES = 1 << 22
+ENTRIES = 1 << 20
 BESIDE = 1024  # entries
 
 

@@ -135,13 +135,21 @@ class Standardise(Preprocessing):
     def fit_chunks(self, parts: Iterable[Tensor]) -> None:
         count = total = squares = torch.zeros((), dtype=torch.float64, device=self.mean.device)
         for x in parts:
-            axes = self._axes(x)
-            count, total = count + (~x.isnan()).sum(axes, keepdim=True), total + x.double().nansum(axes, keepdim=True)
+            here, many = self._sums(x.double())
+            count, total = count + many, total + here
         mean = total / count
         for x in parts:
-            squares = squares + (x.double() - mean).square().nansum(self._axes(x), keepdim=True)
+            squares = squares + self._sums((x.double() - mean).square_())[0]
         self.mean.copy_(mean.reshape(self.mean.shape))
         self.std.copy_((squares / count).sqrt().reshape(self.std.shape).clamp(min=1e-12))
+
+    def _sums(self, x: Tensor) -> tuple[Tensor, Tensor | float]:
+        """Sums over rows (and the pixels of a channel) without gaps, and over how many entries."""
+        axes = self._axes(x)
+        total = x.sum(axes, keepdim=True)
+        if not bool(total.isnan().any()):
+            return total, x.numel() / total.numel()
+        return x.nansum(axes, keepdim=True), (~x.isnan()).sum(axes, keepdim=True)
 
     def _axes(self, x: Tensor) -> list[int]:
         """Over rows, and over the pixels of a channel."""
