@@ -17,7 +17,7 @@ from fairway.core.objective import Batch
 from fairway.core.random import Rows
 from fairway.models.classical.mixture import GMM
 from fairway.models.flow.real_nvp import RealNVP
-from fairway.objectives.em import EM, _draw, _kmeans, patterns
+from fairway.objectives.em import EM
 
 FORMS = ("full", "tied", "diagonal", "spherical")
 EXACT = {"prior": 0.0, "floor": 0.0, "tolerance": 0.0}
@@ -122,14 +122,6 @@ def test_whole_weights_are_repeated_rows_from_the_start_on():
     torch.testing.assert_close(a[0].covariances(), b[0].covariances())
 
 
-def test_rows_that_count_for_nothing_are_no_centres():
-    x = torch.cat([clumps(50), torch.full((50, 3), 1e3).double()])
-    weight = torch.cat([torch.ones(50), torch.zeros(50)]).double()
-    for seed in range(5):
-        centre, _ = _kmeans(x, weight, 3, torch.Generator().manual_seed(seed))
-        assert float(centre.abs().max()) < 100
-
-
 def test_a_prior_keeps_small_components_from_collapsing():
     """Fewer rows than dimensions per component: singular without a prior, positive definite with it."""
     x = Rows(0, 30, dtype=torch.float64).normal(20)
@@ -184,14 +176,6 @@ def test_rows_without_any_entry_change_nothing_but_the_average():
     assert second[0] == pytest.approx(first[0] * 200 / 240, rel=1e-10)
     assert second[-1] == pytest.approx(first[-1] * 200 / 240, rel=1e-6)
     torch.testing.assert_close(a[0].means, b[0].means, atol=1e-3, rtol=0)
-
-
-def test_patterns_list_every_row_once():
-    observed = torch.tensor([[1, 0], [1, 1], [1, 0], [0, 0]]).bool()
-    found = patterns(observed)
-    assert sorted(index.tolist() for _, index in found) == [[0, 2], [1], [3]]
-    for mask, index in found:
-        assert bool((observed[index] == mask).all())
 
 
 # -- peers ----------------------------------------------------------------------------------------------------------
@@ -287,20 +271,6 @@ def test_a_start_follows_its_seed_and_resets_the_solver():
     climb(model, solver, batch, 3)
     solver.start(model, batch, Rows(0, len(x), dtype=torch.float64))
     assert torch.equal(model.means, b[0].means) and math.isinf(solver.gain) and not solver.done()
-
-
-def test_kmeans_starts_one_centre_in_each_far_clump():
-    x = clumps(90) + 100 * torch.arange(90).remainder(3).unsqueeze(1)
-    for seed in range(5):
-        centre, label = _kmeans(x, torch.ones(90).double(), 3, torch.Generator().manual_seed(seed))
-        assert label.bincount().tolist() == [30, 30, 30]
-        torch.testing.assert_close(centre[label[0]], x[::3].mean(0))
-
-
-def test_draws_follow_their_weights():
-    weight, generator = torch.tensor([0.0, 3.0, 0.0, 1.0, 0.0]), torch.Generator().manual_seed(0)
-    counts = torch.tensor([_draw(weight, generator) for _ in range(2000)]).bincount(minlength=5)
-    assert counts[[0, 2, 4]].sum() == 0 and counts[1] / 2000 == pytest.approx(0.75, abs=0.03)
 
 
 def test_duplicated_rows_still_start():

@@ -6,12 +6,15 @@
 
 The log-likelihood never falls (with a = 0). With a > 0 the step maximises the posterior under an inverse Wishart prior
 at S_0, the covariance within the clusters of the start: it keeps components with fewer rows than dimensions from
-collapsing. Missing entries are replaced by their conditional means, and their conditional covariances
-are added. Start: k-means++ (Arthur and Vassilvitskii 2007) and ten rounds of k-means.
+collapsing. Start: k-means++ and ten rounds of k-means, or the components that the model has.
+
+Both steps together are one pass over the rows: see `em_features` (few dimensions), `em_centred` (many, or narrow
+components) and `em_gaps` (missing entries). Where processes share the rows, the sums are those over all of them.
 """
 
 import math
-from typing import Any
+import weakref
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,8 +22,11 @@ from torch import Tensor
 from fairway.core.capability import HasLogProb
 from fairway.core.objective import Batch, Solver
 from fairway.core.random import Rows
-
-LLOYD = 10
+from fairway.objectives import em_centred
+from fairway.objectives.em_features import Features, pays, whitening
+from fairway.objectives.em_gaps import with_gaps
+from fairway.objectives.em_sums import Moments, diagonal
+from fairway.objectives.k_means import k_means
 
 
 class EM(Solver):
@@ -31,21 +37,34 @@ class EM(Solver):
         tolerance: stop when the log-likelihood per entry gains less than this, nats.
         prior: a, in rows (0 for maximum likelihood; None for half a row per dimension).
         floor: added to every variance, in model units (data are standardised to 1).
+        start: "kmeans", or "model" to go on from the components that the model has.
     """
 
     requires = (HasLogProb,)
     gain: Tensor
     previous: Tensor
     pooled: Tensor
+    centre: Tensor
+    factor: Tensor
 
     def __init__(
-        self, iterations: int = 200, tolerance: float = 1e-5, prior: float | None = None, floor: float = 1e-6
+        self,
+        iterations: int = 200,
+        tolerance: float = 1e-5,
+        prior: float | None = None,
+        floor: float = 1e-6,
+        start: Literal["kmeans", "model"] = "kmeans",
     ) -> None:
         super().__init__()
+        if start not in ("kmeans", "model"):
+            raise ValueError(f"expected start as kmeans or model, got {start!r}")
         self.iterations, self.tolerance, self.prior, self.floor = iterations, tolerance, prior, floor
+        self.goes_on = start == "model"
+        self._kept: _Kept | None = None
         self.register_buffer("gain", torch.tensor(math.inf, dtype=torch.float64))
         self.register_buffer("previous", torch.tensor(-math.inf, dtype=torch.float64))
-        self.register_buffer("pooled", torch.zeros(0, 0, dtype=torch.float64))
+        for name in ("pooled", "centre", "factor"):  # measured by `start`; sizes follow the data
+            self.register_buffer(name, torch.zeros(0, dtype=torch.float64))
 
     def check(self, model: Any) -> None:
         """EM is written for mixtures of Gaussians.
@@ -56,117 +75,102 @@ class EM(Solver):
         if not hasattr(model, "set_components"):
             raise TypeError(f"em learns mixtures of Gaussians (gmm, gaussian); got {model.name()}")
 
+    # -- start --------------------------------------------------------------------------------------------------
     @torch.no_grad()
     def start(self, model: Any, data: Batch, rows: Rows) -> None:
         self.check(model)
         x = data.u.flatten(1)
         if len(x) < model.components:
             raise ValueError(f"expected at least as many rows as components ({model.components}), got {len(x)}")
-        weight = _weights(data, x)
-        centre, label = _kmeans(x, weight, model.components, rows.shared())
-        self.pooled = _scatter((x - centre[label]) * weight.sqrt().unsqueeze(1)) / weight.sum()
+        weight = torch.ones_like(x[:, 0]) if data.weight is None else data.weight.to(x.dtype)
         self.gain, self.previous = torch.full_like(self.gain, math.inf), torch.full_like(self.previous, -math.inf)
-        membership = torch.nn.functional.one_hot(label, model.components).to(x.dtype)
-        self._maximise(model, membership * weight.unsqueeze(1), [x] * model.components, None)
+        self._measure(model, x, weight, gaps=data.observed is not None)
+        if self.goes_on:
+            self.pooled = _within(model)
+        else:
+            self._cluster(model, x, weight, rows.shared())
 
+    def _measure(self, model: Any, x: Tensor, weight: Tensor, gaps: bool) -> None:
+        """The whitening, where features pay; nothing else of the data is kept."""
+        self.centre = self.factor = torch.zeros(0, dtype=torch.float64, device=x.device)
+        if not gaps and pays(model.covariance, model.dims, model.components):
+            self.centre, self.factor = whitening(x, weight, model.covariance)
+
+    def _cluster(self, model: Any, x: Tensor, weight: Tensor, generator: torch.Generator) -> None:
+        """Components of the clusters of k-means, about the mean of the rows: distances there lose no digits."""
+        middle = (weight.double() @ x.double()) / weight.double().sum()
+        x = (x.double() - middle).to(x.dtype)
+        centres, label = k_means(x, weight, model.components, generator)
+        sums = em_centred.sums_of_labels(model, x, weight, label, centres)
+        self.pooled = sums.second.sum(0) / sums.weight
+        moments = sums.moments()
+        moments.means += centres + middle
+        self._maximise(model, moments)
+
+    # -- step ---------------------------------------------------------------------------------------------------
     @torch.no_grad()
     def step(self, model: Any, data: Batch) -> dict[str, float]:
-        x, observed = data.u.flatten(1), None if data.observed is None else data.observed.flatten(1)
-        joint = model.log_joint(x) if observed is None else model.log_joint_observed(x, observed)
-        log_prob = joint.logsumexp(1)
-        weight = (joint - log_prob.unsqueeze(1)).exp() * _weights(data, x).unsqueeze(1)
-        completed, spread = (
-            ([x] * model.components, None) if observed is None else _complete(model, x, observed, weight)
-        )
-        mean = data.mean(log_prob).double() / model.dims
+        found = self._expect(model, data) if data.observed is None else with_gaps(model, data)
+        mean = found[0] / model.dims
         self.gain, self.previous = mean - self.previous, mean
-        self._maximise(model, weight, completed, spread)
+        self._maximise(model, found[1])
         return {"loss": -float(mean)}
 
     def done(self) -> bool:
         return abs(float(self.gain)) < self.tolerance
 
-    def _maximise(self, model: Any, weight: Tensor, completed: list[Tensor], spread: Tensor | None) -> None:
-        """Weights, means and covariances from what rows count for (n, K) and completed rows (n, D) per component."""
-        count = weight.sum(0).clamp(min=1e-10)
-        means = torch.stack([weight[:, k] @ x / count[k] for k, x in enumerate(completed)])
-        centred = [(x - means[k]) * weight[:, k : k + 1].sqrt() for k, x in enumerate(completed)]
-        scatter = torch.stack([_scatter(x) for x in centred])
-        scatter = scatter if spread is None else scatter + spread
-        model.set_components(count / count.sum(), means, self._covariances(model, scatter, count))
+    def _expect(self, model: Any, data: Batch) -> tuple[Tensor, Moments]:
+        """The mean log density and the moments, model units, over the rows of all processes."""
+        if len(self.factor):
+            features, y = self._whitened(data.u)
+            theta, sharpness = features.parameters(model)
+            if sharpness <= torch.finfo(y.dtype).eps ** -0.5:
+                sums = features.sums(theta, y, data.weight).over_processes()
+                return sums.log_prob / sums.weight, features.in_model_units(sums.moments())
+        sums = em_centred.sums(model, data).over_processes()
+        moments = sums.moments()
+        moments.means += model.means
+        return sums.log_prob / sums.weight, moments
 
-    def _covariances(self, model: Any, scatter: Tensor, count: Tensor) -> Tensor:
-        """The covariances of the model's form."""
-        pooled = self.pooled.to(scatter.dtype)
-        prior = model.dims / 2 if self.prior is None else self.prior
+    def _whitened(self, u: Tensor) -> tuple[Features, Tensor]:
+        """The rows, whitened: a function of the rows and the buffers alone, kept from step to step."""
+        if self._kept is None or not self._kept.of(u, self.factor):
+            self._kept = _Kept(u, Features(self.centre, self.factor))
+        return self._kept.features, self._kept.y
+
+    def _maximise(self, model: Any, moments: Moments) -> None:
+        """Weights, means and covariances from moments in model units."""
+        weights = moments.count / moments.count.sum()
+        model.set_components(weights, moments.means, self._covariances(model, moments))
+
+    def _covariances(self, model: Any, moments: Moments) -> Tensor:
+        """The covariances of the model's form; variances alone for diagonal ones."""
+        prior, count, scatter = self.prior, moments.count, moments.scatter
+        prior = model.dims / 2 if prior is None else prior
         if model.covariance == "tied":
-            total = (scatter.sum(0) + prior * pooled) / (count.sum() + prior)
-            scatter_k = total.expand_as(scatter)
-        else:
-            scatter_k = (scatter + prior * pooled) / (count + prior).reshape(-1, 1, 1)
-        if model.covariance in ("diagonal", "spherical"):
-            variance = torch.diagonal(scatter_k, dim1=1, dim2=2)
-            if model.covariance == "spherical":
-                variance = variance.mean(1, keepdim=True).expand_as(variance)
-            scatter_k = torch.diag_embed(variance)
-        return scatter_k + self.floor * torch.eye(model.dims, dtype=scatter.dtype, device=scatter.device)
+            count, scatter = count.sum().reshape(1), scatter.sum(0, keepdim=True)
+        covariance = (scatter + prior * self.pooled) / (count + prior).reshape(-1, *[1] * (scatter.ndim - 1))
+        if model.covariance == "spherical":
+            covariance = covariance.mean(1, keepdim=True).expand_as(covariance)
+        if diagonal(model.covariance):
+            return covariance + self.floor
+        return covariance + self.floor * torch.eye(model.dims, dtype=covariance.dtype, device=covariance.device)
 
 
-def patterns(observed: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The distinct masks of (B, D) booleans, each with the rows that have it."""
-    masks, which, counts = torch.unique(observed, dim=0, return_inverse=True, return_counts=True)
-    return list(zip(masks, which.argsort(stable=True).split(counts.tolist()), strict=True))
+class _Kept:
+    """Whitened rows, for as long as the rows and the whitening are the same."""
+
+    def __init__(self, u: Tensor, features: Features) -> None:
+        self.features, self.y = features, features.white(u.flatten(1))
+        self._rows, self._versions = weakref.ref(u), (u._version, features.factor._version)
+
+    def of(self, u: Tensor, factor: Tensor) -> bool:
+        """Whether these are the rows under this whitening, neither changed in place."""
+        same = self._rows() is u and self.features.factor is factor
+        return same and self._versions == (u._version, factor._version)
 
 
-def _weights(data: Batch, x: Tensor) -> Tensor:
-    return torch.ones_like(x[:, 0]) if data.weight is None else data.weight.to(x.dtype)
-
-
-def _scatter(x: Tensor) -> Tensor:
-    return x.mT @ x
-
-
-def _complete(model: Any, x: Tensor, observed: Tensor, weight: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Rows with conditional means filled in, per component, and the conditional covariances they leave out (K, D, D).
-
-    Args:
-        x, observed: (n, D).
-        weight: (n, K) what a row counts for in a component.
-    """
-    completed, covariances = [x.clone() for _ in range(model.components)], model.covariances()
-    spread = x.new_zeros(model.components, model.dims, model.dims)
-    for pattern, index in patterns(observed):
-        missing = (~pattern).nonzero().squeeze(1)
-        for k in range(model.components if len(missing) else 0):
-            mean, covariance = model.conditional_of(k, x[index], pattern, covariances[k])
-            completed[k][index.unsqueeze(1), missing] = mean
-            spread[k][missing.unsqueeze(1), missing] += weight[index, k].sum() * covariance
-    return completed, spread
-
-
-def _kmeans(x: Tensor, weight: Tensor, k: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Centres (k, D) and labels (n,) after k-means++ and a few rounds of k-means on weighted rows."""
-    centre = _plus_plus(x, weight, k, generator)
-    for _ in range(LLOYD):
-        label = torch.cdist(x, centre).argmin(1)
-        sums = torch.zeros_like(centre).index_add_(0, label, x * weight.unsqueeze(1))
-        count = torch.zeros_like(centre[:, 0]).index_add_(0, label, weight).unsqueeze(1)
-        centre = torch.where(count > 0, sums / torch.where(count > 0, count, 1.0), centre)
-    return centre, torch.cdist(x, centre).argmin(1)
-
-
-def _plus_plus(x: Tensor, weight: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """Each new centre is drawn with probability proportional to the squared distance to the nearest one so far."""
-    chosen = [_draw(weight, generator)]
-    distance = (x - x[chosen[0]]).square().sum(1)
-    for _ in range(1, k):
-        chosen.append(_draw(distance * weight, generator))
-        distance = torch.minimum(distance, (x - x[chosen[-1]]).square().sum(1))
-    return x[chosen]
-
-
-def _draw(weight: Tensor, generator: torch.Generator) -> int:
-    """An index with probability proportional to its weight."""
-    total = weight.double().cpu().cumsum(0)
-    draw = torch.rand((), generator=generator, dtype=torch.float64) * total[-1]
-    return int(torch.searchsorted(total, draw, right=True).clamp(max=len(weight) - 1))
+def _within(model: Any) -> Tensor:
+    """The covariance within the components of a model, (D, D), or its diagonal (D,)."""
+    pooled = torch.tensordot(model.logits.double().softmax(0), model.covariances().double(), 1)
+    return pooled.diagonal() if diagonal(model.covariance) else pooled

@@ -22,7 +22,8 @@ from fairway.core.numerics import LOG_2PI
 from fairway.core.objective import Solver
 from fairway.core.preprocessing import Preprocessing, dequantised
 from fairway.core.random import Rows
-from fairway.objectives.em import EM, patterns
+from fairway.objectives.em import EM
+from fairway.objectives.em_gaps import patterns
 
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 
@@ -94,18 +95,25 @@ class GMM(HasLogProb, HasSample, HasConditional, Model):
 
     @torch.no_grad()
     def set_components(self, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
-        """Set weights (K,), means (K, D) and covariances (K, D, D) (of the form `covariance` says).
+        """Set weights (K,), means (K, D) and covariances, of the form `covariance` says.
+
+        Args:
+            weights, means: of the components.
+            covariances: (K, D, D); one (1, D, D) where they are tied; variances (K, D) where they are diagonal.
 
         Raises:
             torch.linalg.LinAlgError: a covariance that is not positive definite.
         """
-        factors = _precision_factor(covariances.double())
+        shared, width = self.log_diagonal.shape
+        if covariances.ndim == 2 and not bool((covariances > 0).all()):
+            raise torch.linalg.LinAlgError("a variance is not positive")
+        factors = None if covariances.ndim == 2 else _precision_factor(covariances.double()[:shared])
+        diagonal = covariances.double().rsqrt() if factors is None else torch.diagonal(factors, dim1=1, dim2=2)
         self.logits.copy_(weights.clamp(min=1e-30).log())
         self.means.copy_(means)
-        shared, width = self.log_diagonal.shape
-        self.log_diagonal.copy_(torch.diagonal(factors, dim1=1, dim2=2).log()[:shared, :width])
+        self.log_diagonal.copy_(diagonal.log()[:, :width])
         if self.lower is not None:
-            self.lower.copy_(torch.tril(factors, -1)[:shared])
+            self.lower.copy_(torch.zeros_like(self.lower) if factors is None else factors.tril(-1))
 
     def _eye(self) -> Tensor:
         return torch.eye(self.dims, dtype=self.means.dtype, device=self.means.device)
@@ -117,9 +125,9 @@ class GMM(HasLogProb, HasSample, HasConditional, Model):
             scaled = (x.unsqueeze(1) - self.means) * self.log_diagonal.exp()
             square, log_det = scaled.square().sum(2), self.log_diagonal.expand(-1, self.dims).sum(1)
         else:
-            factors = self.precision_factors()
-            centre = torch.einsum("kd,kde->ke", self.means, factors).unsqueeze(1)
-            projected = torch.einsum("nd,kde->kne", x, factors) - centre
+            factors, middle = self.precision_factors(), self.means.detach().mean(0)  # far from 0 the difference of
+            centre = torch.einsum("kd,kde->ke", self.means - middle, factors).unsqueeze(1)  # products loses digits
+            projected = torch.einsum("nd,kde->kne", x - middle, factors) - centre
             square, log_det = projected.square().sum(2).T, self.log_diagonal.sum(1)
         return self.logits.log_softmax(0) + log_det - 0.5 * square - 0.5 * self.dims * LOG_2PI
 
