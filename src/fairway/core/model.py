@@ -135,6 +135,11 @@ class Model(Configurable, RowWise, ABC):
         return 1.0
 
     @property
+    def compiles(self) -> bool:
+        """Whether compiled training was measured to be faster, so that it may be chosen without asking."""
+        return False
+
+    @property
     def likelihood(self) -> str:
         """The method of this instance's density: exact, numerical, estimate or none."""
         if isinstance(self, HasVelocity):

@@ -68,6 +68,11 @@ class RealNVP(Flow):
             links.append(self._coupling(swap=bool(i % 2), hidden=hidden, dropout=dropout))
         self.transform = Chain(links)
 
+    @property
+    def compiles(self) -> bool:
+        """On tables: many small operations; on images products of matrices take the time."""
+        return not self.event.image
+
     def _shuffle(self, index: int) -> torch.Tensor:
         return torch.randperm(self.dims, generator=generator_for(index))
 

@@ -1,0 +1,129 @@
+"""A step whose loss is compiled: the same numbers up to rounding, sometimes sooner.
+
+    forward = compiled(Step(model, objective))          forward(batch, phase, rows) -> Loss, as the step itself
+
+One graph per phase. Its inputs are the batch and the noise, drawn ahead by `Rows` (see `noise_ahead`), so that no
+seed is ever traced; counters are buffers, hence inputs too; what else changes is guarded and compiled anew. The bound
+forward is compiled, not the module, so that saved names stay plain, and the players that do not move are frozen, as
+their gradients would be thrown away. Dropout draws from torch's own generator, compiled or not.
+
+A graph cannot be differentiated twice, and `autograd` within a loss cannot be traced: slopes come from
+`numerics.gradient`. A loss that cannot be compiled (`Objective.traceable`), or a machine that cannot, runs eagerly and
+says so once.
+"""
+
+import types
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fairway.core.compiler import cannot_compile
+from fairway.core.objective import Batch, Loss, Phase, Step
+from fairway.core.random import Rows, seeded
+from fairway.training.log import logger
+from fairway.training.noise_ahead import Draws, Played, Untraceable
+
+OPTIONS = {"fallback_random": True}  # dropout by torch's own generator, so that compiled runs drop what eager ones drop
+
+Forward = Callable[[Batch, Phase, Rows], Loss]
+
+
+def why_eager(step: Step) -> str | None:
+    """None where the loss of a step can be compiled here, else why not."""
+    if not step.objective.traceable:
+        return f"the objective {step.objective.name()} cannot be compiled"
+    return cannot_compile()
+
+
+def compiled(step: Step) -> Forward:
+    """The step's forward, compiled at the first call of each phase; or itself, with one warning."""
+    reason = why_eager(step)
+    if reason:
+        logger.warning("%s: training runs eagerly", reason)
+        return step
+    return _Compiled(step)
+
+
+class _Compiled:
+    """One compiled function per phase, and what to do where that fails."""
+
+    def __init__(self, step: Step) -> None:
+        self.step, self.eager = step, False
+        self._graphs: dict[Any, _Graph] = {}
+
+    def __call__(self, batch: Batch, phase: Phase, generator: Rows) -> Loss:
+        from torch._dynamo.exc import TorchDynamoException
+
+        if not self.eager:
+            try:
+                return self._graph(batch, phase, generator)(batch, generator)
+            except (TorchDynamoException, Untraceable) as error:
+                self.eager = True
+                reason = str(error).strip().split("\n")[0]
+                logger.warning("%s could not be compiled (%s): training runs eagerly", self._name(), reason)
+        loss: Loss = self.step(batch, phase, generator)
+        return loss
+
+    def _graph(self, batch: Batch, phase: Phase, rows: Rows) -> "_Graph":
+        key = phase, rows.n, rows.start, rows.shared_by, rows.dtype, rows.device
+        if key not in self._graphs:
+            self._graphs[key] = _Graph(self.step, phase, batch, rows)
+        return self._graphs[key]
+
+    def _name(self) -> str:
+        return f"{self.step.model.name()} under {self.step.objective.name()}"
+
+
+class _Graph:
+    """The loss of one phase as a function of tensors alone."""
+
+    def __init__(self, step: Step, phase: Phase, batch: Batch, rows: Rows) -> None:
+        players = step.objective.players(step.model)
+        self.still = [p for name, player in players.items() if name != phase.player for p in player.parameters()]
+        self.draws = _draws(step, phase, batch, rows)
+
+        def forward(batch: Batch, noise: list[Tensor]) -> Loss:
+            return step.forward(batch, phase, Played(rows, noise))
+
+        self.forward = torch.compile(_alone(forward), dynamic=False, fullgraph=True, options=OPTIONS)
+
+    def __call__(self, batch: Batch, rows: Rows) -> Loss:
+        from torch._functorch import config
+
+        with frozen(self.still), config.patch(force_non_lazy_backward_lowering=True):  # both halves at the first call
+            loss: Loss = self.forward(batch, self.draws.ahead(rows))
+        return loss
+
+
+def _draws(step: Step, phase: Phase, batch: Batch, rows: Rows) -> Draws:
+    """What a phase draws, seen in a rehearsal that leaves no trace in buffers or generators."""
+    buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
+
+    def rehearse(rows: Rows) -> Any:
+        return torch.func.functional_call(step, buffers, (batch, phase, rows))
+
+    with seeded(0):
+        return Draws.of(rehearse, rows)
+
+
+def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with code of its own: what is compiled is counted by code, and there is a limit to the count."""
+    assert isinstance(function, types.FunctionType)
+    function.__code__ = function.__code__.replace()
+    return function
+
+
+@contextmanager
+def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Within, these parameters take no gradient."""
+    moving = [p for p in parameters if p.requires_grad]
+    try:
+        for p in moving:
+            p.requires_grad_(False)
+        yield
+    finally:
+        for p in moving:
+            p.requires_grad_(True)
