@@ -25,6 +25,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from fairway.core import parallel
 from fairway.core.objective import Batch, Loss, Phase, Step
 from fairway.core.random import Rows
 from fairway.training import checkpoint
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(seconds=60)  # a process that is silent for so long is taken for dead
 KINDS = ("ddp", "fsdp")
+SILENCE = ("gloo", "NCCL", "Connection", "Timed out", "timeout")  # words of a backend that lost a neighbour
 
 
 class LostProcess(RuntimeError):
@@ -60,22 +62,20 @@ def _leave() -> None:
 
 @contextmanager
 def told_apart() -> Iterator[None]:
-    """Within, a failure to reach the other processes says so."""
+    """Within, a failure to reach the other processes says so.
+
+    Raises:
+        LostProcess: in the place of what the backend says.
+    """
     try:
         yield
-    except dist.DistBackendError as error:
-        raise _lost(error) from None
     except RuntimeError as error:
-        if not any(word in str(error) for word in ("gloo", "Connection", "NCCL")):
+        said = " ".join(str(error).split())
+        if not parallel.together() or not any(word in said for word in SILENCE):
             raise
-        raise _lost(error) from None
-
-
-def _lost(error: Exception) -> LostProcess:
-    said = " ".join(str(error).split())[:200]
-    return LostProcess(
-        f"process {dist.get_rank()} of {dist.get_world_size()} lost another one ({said}); start again with resume"
-    )
+        raise LostProcess(
+            f"process {dist.get_rank()} of {dist.get_world_size()} lost another one ({said[:200]}); go on with resume"
+        ) from None
 
 
 class _Shell(nn.Module):

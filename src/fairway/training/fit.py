@@ -116,7 +116,8 @@ def loop(model: str | Model, x: Any, **options: Any) -> Generator[Run | Solve, N
     distributed.join()
     task = prepare(model, x, asked, options)
     start = None if asked.folder is None else _open_folder(asked.folder, task, asked)
-    yield from _learn(task, asked, start)
+    with distributed.told_apart():
+        yield from _learn(task, asked, start)
     if asked.folder is not None and processes.rank() == 0:
         _close_folder(asked.folder, task, asked)
     processes.wait()

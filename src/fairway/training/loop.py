@@ -82,6 +82,7 @@ class Run:
         self.best: dict[str, Tensor] = {}  # replaced, never changed in place: snapshots share it
         self._origin, self._lr, self._saved = time.perf_counter(), 0.0, 0
         self._drops = _drops(self.engine.step)
+        self._place = {"dtype": self.model.dtype, "device": self.model.device, "shared_by": parallel.size()}
         self._window = Window()
         self._good: checkpoint.Snapshot | None = None
 
@@ -157,7 +158,7 @@ class Run:
 
     def _noise(self, seed: int, n: int) -> Rows:
         """The noise of this process's rows of a batch."""
-        return Rows(seed, n, n * parallel.rank(), self.model.dtype, self.model.device, parallel.size())
+        return Rows(seed, n, n * self.batches.rank, **self._place)
 
     def _after_step(self) -> None:
         for callback in self.callbacks:
@@ -297,4 +298,4 @@ class Run:
 
 def _drops(module: nn.Module) -> bool:
     """Whether any layer draws from the global generator, which is then seeded at every step."""
-    return any(isinstance(m, nn.modules.dropout._DropoutNd) for m in module.modules())
+    return any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in module.modules())
