@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from fairway.training import checkpoint
+from fairway.training.files import read_json
 
 pytestmark = pytest.mark.slow
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -29,14 +30,13 @@ def trials():
 
 @pytest.fixture(scope="module")
 def whole(trials, tmp_path_factory):
-    """The run that nobody killed, made once for a model and an interval."""
+    """The run that nobody killed, made once for a model."""
     home = tmp_path_factory.mktemp("whole")
 
-    def run(model, every):
-        out = home / f"{model}-{every}"
-        if not out.exists():
-            trials.finish(trials.command(model, out, every))
-        return out
+    def run(model):
+        if not (home / model).exists():
+            trials.finish(trials.command(model, home / model, 50))
+        return home / model
 
     return run
 
@@ -49,7 +49,7 @@ KILLS += [("gmm", 2, "writing"), ("flow_matching", 2, "writing")]
 def test_killed_and_resumed_is_bit_exact(trials, whole, tmp_path, model, every, kind):
     dice = random.Random(f"{model}{kind}")
     trial = trials.Trial(model, kind, every, dice.randrange(every, trials.STEPS - 50))
-    assert not trials.run(trial, whole(model, every), tmp_path / "cut", dice).failed
+    assert not trials.run(trial, whole(model), tmp_path / "cut", dice).failed
     assert trial.last_row - trial.resumed_at <= every
 
 
@@ -58,14 +58,14 @@ def test_killed_and_resumed_is_bit_exact(trials, whole, tmp_path, model, every, 
 def test_a_signal_leaves_a_checkpoint_of_its_step(trials, whole, tmp_path, model, name):
     number, dice = signal.Signals[name], random.Random(f"{model}{name}")
     out = tmp_path / "it's cut"
-    process = trials.kill(out, trials.Trial(model, "anywhere", 50, dice.randrange(50, trials.STEPS - 50)), dice, number)
-    said = process.stderr.read()
-    assert process.returncode == 128 + number and said.count("\n") == 1, said
+    trial = trials.Trial(model, "anywhere", 50, dice.randrange(50, trials.STEPS - 50))
+    code, said = trials.kill(out, trial, dice, number)
+    assert code == 128 + number and said.count("\n") == 1, said
     step = checkpoint.read(out)[1]["step"]
-    assert said.startswith(f"stopped at step {step} by {name}; go on with: fairway fit {model} digits --seed 3 ")
+    assert said.startswith(f"stopped at step {step} by {name}; go on with: fairway fit {model} /")
     assert said.endswith(" --resume\n")
     assert f"resumed at step {step}\n" in trials.finish(trials.command(model, out, 50, "--resume"))
-    assert trials.same_bits(whole(model, 50), out)
+    assert trials.same_bits(whole(model), out)
 
 
 def test_two_signals_end_a_run_at_once(trials, tmp_path):
@@ -88,3 +88,21 @@ def test_a_signal_before_the_first_step_ends_without_a_trace(trials, tmp_path, s
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode in (143, -signal.SIGTERM) and "Traceback" not in said
+
+
+def test_what_a_budget_bought_is_not_bought_again(trials, tmp_path):
+    """On a machine that is busy now and idle later, the second measurement would be another one."""
+    words = trials.command("made", tmp_path, 50)
+    at = words.index("--steps")
+    words[at : at + 2] = ["--budget", "15"]
+    process = trials.start(words)
+    trials.wait_until((tmp_path / checkpoint.PLACE).exists, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    then = checkpoint.read(tmp_path)[1]
+    trials.finish([*words, "--resume"])
+    now = checkpoint.read(tmp_path)[1]
+    if now["stopped"] != "the budget was spent":  # by the clock, where the machine became slower
+        assert now["plan"] == then["plan"]
+    chosen = read_json(tmp_path / "config.json")["fit"]
+    assert now["plan"]["threads"] == then["plan"]["threads"] == chosen["threads"]

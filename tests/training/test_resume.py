@@ -151,8 +151,17 @@ def test_a_finished_run_resumes_to_the_same_model(x, small, tmp_path, said):
     assert same(state(again), state(whole))
 
 
-def test_the_steps_that_a_budget_bought_are_repeated(x, small, tmp_path, monkeypatch):
-    """The measurement is not made again: what it bought comes with the checkpoint."""
+@pytest.fixture
+def two_threads():
+    """A machine on which there is something to measure."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_what_a_budget_measured_is_repeated(x, small, tmp_path, monkeypatch, two_threads):
+    """Steps, threads and evaluations come with the checkpoint, end in config.json, and given they repeat the run."""
 
     def buy(plan, *costs):
         plan.steps, plan.evaluate_every = 120, 30
@@ -163,10 +172,14 @@ def test_the_steps_that_a_budget_bought_are_repeated(x, small, tmp_path, monkeyp
     monkeypatch.setattr(Plan, "buy", buy)
     with pytest.raises(Killed):
         fit("real_nvp", x, budget="9m", out=tmp_path, callbacks=[Kill(110)], **small)
+    then = checkpoint.read(tmp_path)[1]["plan"]
     monkeypatch.setattr(Plan, "buy", again)
     model = fit("real_nvp", x, budget="9m", out=tmp_path, resume=True, **small)
-    assert model.history.steps == 120
-    assert same(state(model), state(fit("real_nvp", x, steps=120, evaluate_every=30, **small)))
+    chosen = read_json(tmp_path / "config.json")["fit"]
+    given = {name: chosen[name] for name in ("steps", "threads", "evaluate_every")}
+    assert given == {"steps": 120, "threads": then["threads"], "evaluate_every": 30}
+    assert model.history.steps == 120 and then["threads"] in (1, 2)
+    assert same(state(model), state(fit("real_nvp", x, **given, **small)))
 
 
 # -- every objective ------------------------------------------------------------------------------------------------
