@@ -3,6 +3,9 @@
 import json
 import math
 import os
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,10 @@ from fairway.core.random import Rows
 from fairway.models.classical.mixture import GMM
 from fairway.models.flow.real_nvp import RealNVP
 from fairway.objectives.em import EM
+from fairway.training.checkpoint import load_module, module_tensors
+from fairway.training.fit import fit
 
+SHARED_ROWS = Path(__file__).with_name("shared_rows.py")
 FORMS = ("full", "tied", "diagonal", "spherical")
 EXACT = {"prior": 0.0, "floor": 0.0, "tolerance": 0.0}
 
@@ -33,8 +39,8 @@ def clumps(n=300, spread=0.4, seed=0):
 
 
 def started(x, components=3, covariance="full", seed=0, observed=None, weight=None, **options):
-    """A mixture in float64 after EM's start, with its solver and batch."""
-    model = GMM(Event((x.shape[1],)), components=components, covariance=covariance).double()
+    """A mixture of the precision of the rows after EM's start, with its solver and batch."""
+    model = GMM(Event((x.shape[1],)), components=components, covariance=covariance).to(x.dtype)
     solver, batch = EM(**{**EXACT, **options}), Batch(x, None, weight, observed)
     solver.start(model, batch, Rows(seed, len(x), dtype=torch.float64))
     return model, solver, batch
@@ -252,6 +258,85 @@ def test_as_good_as_mclust_on_old_faithful():
     assert ours == pytest.approx(reference["converged_log_likelihood"], abs=2e-4)
 
 
+# -- any offset, any precision --------------------------------------------------------------------------------------
+@pytest.mark.parametrize("covariance", FORMS)
+@pytest.mark.parametrize("features", [True, False])
+def test_float32_far_from_the_origin_finds_what_float64_finds_at_it(covariance, features, monkeypatch):
+    """Rows that float32 holds exactly at 1e4: the same components as at 0, as far as float32 can say."""
+    monkeypatch.setattr("fairway.objectives.em.pays", lambda *_: features)
+    x = (clumps(2_000) * 512).round() / 512
+    exact, far = started(x, covariance=covariance), started((x + 1e4).float(), covariance=covariance)
+    for model, solver, batch in (exact, far):
+        climb(model, solver, batch, 15)
+    order = [pair[0].means[:, 0].argsort() for pair in (exact, far)]
+    means, covariances = far[0].means.detach()[order[1]].double() - 1e4, far[0].covariances().detach()[order[1]]
+    torch.testing.assert_close(means, exact[0].means.detach()[order[0]], atol=2e-3, rtol=0)
+    torch.testing.assert_close(covariances.double(), exact[0].covariances().detach()[order[0]], atol=1e-3, rtol=0)
+
+
+def test_float32_in_standard_units_keeps_five_digits_whatever_the_offset():
+    x = clumps(3_000)
+    for offset in (0.0, 1e5):
+        options = dict(components=3, preprocess=True, start="kmeans", tolerance=0.0, iterations=20, prior=0.0)
+        single, exact = (fit("gmm", x + offset, dtype=d, **options) for d in ("float32", "float64"))
+        means = [m.preprocess.to_data(m.means.detach()) for m in (single, exact)]
+        torch.testing.assert_close(*means, atol=1e-5, rtol=0)
+
+
+def test_narrow_clusters_far_apart_are_found_in_float32():
+    """Deviations of 1e-3 at distances of 1: squares of features would lose them all."""
+    x = torch.cat([1e-3 * clumps(200, seed=s) + s for s in range(3)])
+    single, exact = started(x.float(), floor=1e-12), started(x, floor=1e-12)
+    climb(*single, 10), climb(*exact, 10)
+    spread = [torch.diagonal(m.covariances().detach(), dim1=1, dim2=2).double().sort(0)[0] for m, *_ in (single, exact)]
+    torch.testing.assert_close(spread[0] / spread[1], torch.ones(3, 3).double(), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("covariance", FORMS)
+def test_both_ways_take_the_same_steps(covariance, monkeypatch):
+    x, weight = clumps(500), Rows(5, 500, dtype=torch.float64).uniform()
+    first = climb(*started(x, covariance=covariance, weight=weight), 8)
+    monkeypatch.setattr("fairway.objectives.em.pays", lambda *_: False)
+    assert climb(*started(x, covariance=covariance, weight=weight), 8) == pytest.approx(first, rel=1e-10)
+
+
+# -- processes ------------------------------------------------------------------------------------------------------
+def test_two_processes_take_the_steps_of_one(tmp_path):
+    """Each with its own share of the rows, of another length: every form, weights, gaps, and counting."""
+    command = [sys.executable, str(SHARED_ROWS)]
+    both = [
+        subprocess.Popen([*command, str(rank), str(tmp_path / "meet")], stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    said = [json.loads(process.communicate(timeout=120)[0]) for process in both]
+    alone = runpy.run_path(str(SHARED_ROWS))["curves"]()
+    assert said[0] == said[1], "processes that share rows hold the same model in every bit"
+    assert said[0].keys() == alone.keys()
+    for name, values in alone.items():
+        assert said[0][name] == pytest.approx(values, rel=1e-9, abs=1e-9), name
+
+
+# -- resume ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("covariance", FORMS)
+def test_a_process_that_never_saw_the_start_goes_on_in_the_same_bits(covariance, dtype):
+    x = clumps().to(dtype)
+    model, solver, batch = started(x, covariance=covariance, prior=None)
+    climb(model, solver, batch, 3)
+    other, again = GMM(Event((3,)), components=3, covariance=covariance).to(dtype), EM(tolerance=0.0, floor=0.0)
+    load_module("model", other, module_tensors("model", model))
+    load_module("objective", again, module_tensors("objective", solver))
+    assert climb(model, solver, batch, 4) == climb(other, again, Batch(x.clone()), 4)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
+def test_rows_changed_in_place_are_whitened_anew():
+    model, solver, batch = started(clumps())
+    before = climb(model, solver, batch, 1)[0]
+    batch.u.add_(0.5)
+    assert climb(model, solver, batch, 1)[0] < before - 0.01
+
+
 # -- refusals and the start -----------------------------------------------------------------------------------------
 def test_more_components_than_rows():
     with pytest.raises(ValueError, match=r"at least as many rows as components \(5\), got 4"):
@@ -277,3 +362,26 @@ def test_duplicated_rows_still_start():
     x = torch.ones(10, 2).double().index_fill(0, torch.tensor([0]), 2.0)
     model, solver, batch = started(x, components=3, prior=None, floor=1e-6)
     assert all(math.isfinite(v) for v in climb(model, solver, batch, 5))
+
+
+def test_a_start_from_the_model_takes_its_components():
+    x = clumps()
+    model, solver, batch = started(x)
+    climb(model, solver, batch, 2)
+    means = model.means.detach().clone()
+    more = EM(**EXACT, start="model")
+    more.start(model, batch, Rows(1, len(x), dtype=torch.float64))
+    assert torch.equal(model.means, means)
+    within = torch.einsum("k,kij->ij", model.logits.softmax(0), model.covariances())
+    torch.testing.assert_close(more.pooled, within.detach())
+    assert climb(model, more, batch, 3) == pytest.approx(climb(*started(x), 5)[2:], rel=1e-12)
+
+
+def test_a_fit_goes_on_from_an_instance():
+    x = clumps()
+    model = fit("gmm", x, components=3, steps=4, tolerance=0.0)
+    before = float(model.log_prob(x).mean())
+    more = fit(model, x, objective=EM(start="model", tolerance=0.0), steps=4)
+    assert float(more.log_prob(x).mean()) >= before
+    with pytest.raises(ValueError, match="expected start as kmeans or model, got 'random'"):
+        EM(start="random")

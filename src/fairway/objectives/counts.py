@@ -1,7 +1,7 @@
 """Learning by counting: one pass over the rows, no gradient.
 
 For tables of probabilities the maximum likelihood estimate is a share of counts; a smoothing of a pseudo-rows per level
-keeps unseen levels possible.
+keeps unseen levels possible. Where processes share the rows, counts and log-likelihoods are those of all rows.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairway.core import parallel
 from fairway.core.objective import Batch, Solver
 from fairway.core.random import Rows
 
@@ -38,7 +39,10 @@ class Counts(Solver):
     def step(self, model: Any, data: Batch) -> dict[str, float]:
         model.count(data, self.smoothing)
         self.counted.fill_(True)
-        return {"loss": -float(data.mean(model._log_prob(data.u))) / model.model_event.dims}
+        log_prob = model._log_prob(data.u).double()
+        weight = torch.ones_like(log_prob) if data.weight is None else data.weight.double()
+        sums = parallel.total(torch.stack([(log_prob * weight).sum(), weight.sum()]))
+        return {"loss": -float(sums[0] / sums[1]) / model.model_event.dims}
 
     def done(self) -> bool:
         return bool(self.counted)

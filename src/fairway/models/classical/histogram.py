@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fairway.core import parallel
 from fairway.core.capability import HasConditional, HasLogProb, HasSample
 from fairway.core.event import Event
 from fairway.core.model import Case, Model
@@ -53,12 +54,16 @@ class Independent(HasLogProb, HasSample, HasConditional, Model):
 
     @torch.no_grad()
     def count(self, data: Batch, smoothing: float) -> None:
-        """Set the shares from rows: (n_i[x] + a) / (n + a K), weighted rows counting by their weight."""
+        """Set the shares from rows: (n_i[x] + a) / (n + a K), weighted rows counting by their weight.
+
+        Where processes share the rows, each gives its own and the counts are those of all.
+        """
         level = data.u.flatten(1).long()
         weight = torch.ones(len(level), device=level.device) if data.weight is None else data.weight
         seen = torch.ones_like(level, dtype=torch.bool) if data.observed is None else data.observed.flatten(1)
-        counts = torch.full(self.logits.shape, smoothing, dtype=torch.float64, device=level.device)
+        counts = torch.zeros(self.logits.shape, dtype=torch.float64, device=level.device)
         counts.scatter_add_(1, level.T, (weight.unsqueeze(1) * seen).T.double())
+        counts = parallel.total(counts) + smoothing
         self.logits.copy_((counts / counts.sum(1, keepdim=True)).log())
 
     def _entries(self, u: Tensor) -> Tensor:
