@@ -148,6 +148,16 @@ def kill_trials(found: dict[str, Any]) -> str:
     return f"{passed} of {len(rows)} runs of {found['steps']} steps.\n\n" + table(head, rows)
 
 
+def memory(found: dict[str, Any]) -> str:
+    """Private memory of a fit on a mapped file."""
+    g = found["gigabytes"]
+    cells = [number(found["bytes"] / 1e9, ".1f"), f"{found['rows']:,} x {found['columns']}", f"{found['steps']:,}"]
+    cells += [number(g[key], ".2f") for key in ("base", "peak")] + [number(found["limit"], ".1f")]
+    cells += [number(g["seconds"], ".0f"), number(g["training_seconds"], ".1f")]
+    head = ["file, GB", "rows", "steps", "private memory before, GB", "peak, GB", "allowed", "seconds", "of them steps"]
+    return table(head, [cells])
+
+
 SECTIONS = {
     "digits": ("Handwritten digits, 30 seconds each", "benchmarks/reproduce_digits.py", digits),
     "awkward_units": ("Awkward units", "benchmarks/reproduce_awkward_units.py", awkward_units),
@@ -155,6 +165,7 @@ SECTIONS = {
     "eight_modes": ("Eight modes of weights 1 to 8", "benchmarks/eight_modes.py", eight_modes),
     "kill_trials": ("Killed and resumed", "benchmarks/kill_trials.py", kill_trials),
     "metrics": ("All point values of the metrics", "benchmarks/metrics.py", metrics),
+    "memory": ("Training on a mapped file of 4 GB", "benchmarks/memory.py", memory),
 }
 
 
