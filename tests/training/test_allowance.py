@@ -26,9 +26,11 @@ def test_a_tensor_too_large_is_never_made(make, size):
         make(size)
 
 
-def test_many_small_ones_come_to_an_end():
-    with Allowance(10**9, 1000), pytest.raises(TooLarge, match="more layers"):
+@pytest.mark.parametrize("n", range(1000, 1010))
+def test_many_small_ones_come_to_an_end_and_leave_the_gradients_on(n):
+    with Allowance(10**9, n), pytest.raises(TooLarge, match="more layers"):
         nn.ModuleList(nn.Linear(1, 1) for _ in range(10**12))
+    assert torch.is_grad_enabled()
 
 
 def test_within_it_the_same_numbers_come():

@@ -5,6 +5,7 @@ Commands are modules of this package with a function `run(arguments)`; only the 
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -40,9 +41,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    _print_anything()
     try:
         code = _dispatch([argument for argument in given if argument != "--debug"])
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed from the start
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
@@ -53,6 +56,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _explain(error)
+
+
+def _print_anything() -> None:
+    """Let a terminal without the letters of a name show their numbers, instead of ending a command that is done."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _dispatch(given: list[str]) -> int:
@@ -75,6 +84,10 @@ def _dispatch(given: list[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """One line: of a user's mistake, of a failure that says enough, or of a fault that nobody foresaw."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return _fail(f"out of memory: choose smaller sizes or fewer rows ({str(error)[-200:]})", 1)
+    if isinstance(error, OSError) and error.filename is not None:
+        return _fail(f"cannot use {str(error.filename)!r}: {error.strerror}")
     if isinstance(error, ValueError | TypeError | UnknownName | OSError):
         return _fail(str(error) or type(error).__name__)
     if isinstance(error, RuntimeError | ImportError):

@@ -16,6 +16,7 @@ from fairway.cli.parsing import parse, parser_of, plain
 from fairway.cli.reading import Reader
 from fairway.cli.rerun import LENGTH, Before, before
 from fairway.core.config import from_json, lookup
+from fairway.core.words import one_line
 from fairway.training.interrupt import Interrupted, terminable
 
 SKIP = ("model", "x", "context", "weights", "objective", "preprocess", "callbacks", "progress", "dtype", "out")
@@ -141,7 +142,7 @@ def _fit(name: str, chosen: Any, options: dict[str, Any], then: Before) -> int:
     if part is not None:
         record(out, **part)
     print(_said(model))
-    print(f"the run is in {out}")
+    print(one_line(f"the run is in {out}"))
     return 0
 
 

@@ -3,6 +3,7 @@
 With `--sampler NAME` another sampler draws, and `--sampler.OPTION` sets it up.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,11 +49,19 @@ def _draw(chosen: Any, sampler: Any) -> int:
 
     check_path(chosen.out)
     model = load(chosen.run)
+    _check_count(chosen.n, model.event.dims)
     context, size = one_context(model, chosen.context), chosen.batch_size
     draws = model.draw(chosen.n, context=context, sampler=sampler, generator=chosen.seed, batch_size=size)
     path = save_rows(chosen.out, draws.samples.cpu(), model.event)
     print(f"{_said(draws)}: {path}")
     return 0
+
+
+def _check_count(n: int, dims: int) -> None:
+    """Refuse more rows than the machine's memory holds, as single-precision numbers."""
+    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (4 * dims) if hasattr(os, "sysconf") else n
+    if n > most:
+        raise ValueError(f"expected --n of at most {most}, which this machine's memory holds, got {n}")
 
 
 def _said(draws: Any) -> str:

@@ -35,6 +35,8 @@ def as_tensor(x: Any, what: str = "x") -> Tensor:
         raise ValueError(f"expected {what} as a rectangular array, got a ragged list; pad or cut the rows") from error
     if array.dtype.kind not in "fiub":
         raise ValueError(f"expected {what} as numbers, got dtype {array.dtype}; encode text as integers or drop it")
+    if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
+        raise ValueError(f"expected integers of {what} below 2**63, got {int(array.max())}; divide, or use floats")
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
         array = array.astype(np.int64)
     if array.dtype == np.float16:

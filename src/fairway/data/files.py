@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from fairway.data.optional import need
 Columns = Sequence[str | int]
 Names = tuple[str, ...] | None
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-BROKEN = (EOFError, OSError, MemoryError, RuntimeError, zlib.error, zipfile.BadZipFile)
+BROKEN = (EOFError, OSError, MemoryError, RuntimeError, SyntaxError, TokenError, zlib.error, zipfile.BadZipFile)
+BOMB = 200  # times its own size: no table of numbers packs so well
 
 
 def split_key(source: str | PathLike[str]) -> tuple[Path, str | None]:
@@ -165,7 +167,7 @@ def _choose_key(keys: list[str], key: str | None, path: Path) -> str:
         raise ValueError(f"expected an array of {path}, got {key!r}{did_you_mean(key, keys)}")
     if key is None and len(keys) != 1:
         raise ValueError(
-            f"expected one array in {path}, got {len(keys)}: {', '.join(keys) or 'none'}; "
+            f"expected one array in {path}, got {len(keys)}: {', '.join(keys[:20]) or 'none'}; "
             f"name one, as in {path.name}:{keys[0] if keys else 'key'}"
         )
     return keys[0] if key is None else key
@@ -208,12 +210,22 @@ def _read_text(path: Path, columns: Columns | None) -> tuple[Tensor, Names]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+        data = _unpacked(path) if path.suffix.lower() == ".gz" else path.read_bytes()
         return data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"expected text in {path}, got other bytes ({error.reason}); save it as UTF-8") from error
     except BROKEN as error:
         raise ValueError(_broken(path, error)) from error
+
+
+def _unpacked(path: Path) -> bytes:
+    """A .gz file's bytes, as long as they can be a table."""
+    most = max(BOMB * path.stat().st_size, 2**26)
+    with gzip.open(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"expected a packed table in {path}, got more than {BOMB} times its size: unpack it yourself")
+    return data
 
 
 def _delimiter(line: str) -> str | None:

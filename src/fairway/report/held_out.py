@@ -32,6 +32,9 @@ def read_record(folder: Any) -> dict[str, Any]:
     kinds = {"source": str, "event": dict, "options": dict}
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kind) for key, kind in kinds.items()):
         raise BrokenFolder(f"{Path(folder) / 'data.json'} does not describe data")
+    part = entry.get("part") or {}
+    if not isinstance(part, dict) or not isinstance(part.get("seed", 0), int):
+        raise BrokenFolder(f"{Path(folder) / 'data.json'} does not describe the part that was held out")
     return entry
 
 

@@ -48,13 +48,13 @@ class Allowance(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         self.operations -= 1
-        if self.operations < 0:
-            raise TooLarge("more layers than it has weights for")
-        if func in FACTORIES:
+        if func in FACTORIES:  # raise nowhere else: a `no_grad` block that ends is a call, too
             self._pay(_bytes(func, args, kwargs or {}))
         return func(*args, **(kwargs or {}))
 
     def _pay(self, size: int) -> None:
+        if self.operations < 0:
+            raise TooLarge("more layers than it has weights for")
         if size > self.size:
             raise TooLarge(f"a tensor of {size:.3g} bytes, with {self.size:.3g} left")
         self.size -= size

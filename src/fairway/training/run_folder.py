@@ -123,7 +123,7 @@ def load(folder: Any, **external: Any) -> Model:
 
 def _allowance(tensors: dict[str, torch.Tensor]) -> Allowance:
     """Many times what the weights take, and room for small models: work tables, masks."""
-    return Allowance(16 * sum(tensor.nbytes for tensor in tensors.values()) + 2**28, 1000 * len(tensors) + 100_000)
+    return Allowance(16 * sum(tensor.nbytes for tensor in tensors.values()) + 2**28, 100 * len(tensors) + 20_000)
 
 
 def build(config: dict[str, Any], external: dict[str, Any] | None = None) -> Model:
