@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -243,3 +244,22 @@ def test_a_class_among_the_values_is_only_text(cli, runs, monkeypatch):
     part = '{"class_path": "os.system", "init_args": {"command": "touch hacked"}}'
     for option in ("--budget", "--hidden", "--dropout", "--steps", "--dtype", "--context"):
         assert "expected" in cli("fit", "real_nvp", runs / "points.npy", option, part).error
+
+
+# -- data on disk ---------------------------------------------------------------------------------------------------
+def test_data_that_stay_on_disk(cli, tmp_path, monkeypatch):
+    """Shards are streamed, a .npy file is mapped; the run says so, and a run with its configuration does it again."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    (tmp_path / "shards").mkdir()
+    pq.write_table(pa.table({"a": x[:, 0], "b": x[:, 1]}), "shards/0.parquet")
+    np.save("x.npy", x)
+    for data, out in (("shards", "one"), ("x.npy", "two")):
+        assert cli("fit", "real_nvp", data, "--stream", *SHORT, "--out", out).code == 0
+        record = json.loads(Path(out, "data.json").read_text())
+        assert record["options"] == {"stream": True} and record["n"] == 60
+    assert cli("fit", "--config", "one/config.json", "--quiet", "--out", "again").code == 0
+    assert json.loads(Path("again", "data.json").read_text())["options"] == {"stream": True}
+    refused = cli("fit", "real_nvp", "shards", *SHORT, "--out", "three")
+    assert refused.code != 0 and "stream them" in refused.err

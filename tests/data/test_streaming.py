@@ -80,6 +80,8 @@ def test_paths_that_cannot_be_streamed(table, images, tmp_path):
         stream(tmp_path / "t.csv")
     with pytest.raises(ValueError, match="got nothing"):
         stream(tmp_path / "empty")
+    with pytest.raises(ValueError, match=r"got a\.parquet, deep; stream them \(stream=True\)"):
+        load(table)
     with pytest.raises(FileNotFoundError, match="did you mean 'images'"):
         stream(tmp_path / "imagse")
     for wrong in ({"columns": ["u"]}, {"labels": "y"}):

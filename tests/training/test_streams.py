@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fairway.data import load, stream
+from fairway.training.batches import Batches
 from fairway.training.callbacks import Callback
 from fairway.training.files import BrokenFolder
 from fairway.training.fit import fit
@@ -106,6 +107,20 @@ def test_a_table_in_shards_learns_like_one_in_memory(table, x):
     options = {"steps": 120, "lr": 2e-2, "batch_size": 64, **SMALL}
     a, b = fit("real_nvp", x, **options), fit("real_nvp", stream(table, columns=["a", "b"]), **options)
     assert abs(float(a.log_prob(x).mean() - b.log_prob(x).mean())) < 0.4
+
+
+@pytest.mark.parametrize("where", ["table", "images"])
+def test_processes_share_the_batches_of_one(where, table, images):
+    """The same rows, contexts and noise of the preprocessing, in order; what is in memory is the same on each."""
+    data = stream(table, labels="side") if where == "table" else stream(images)
+    task = prepare("real_nvp", data, Options(context="labels"), SMALL)
+    one = Batches(task.model, task.train, 8, seed=3)
+    shares = [Batches(task.model, task.train, 4, seed=3, share=(rank, 2)) for rank in range(2)]
+    for _ in range(30):
+        whole, parts = one.next(), [batches.next() for batches in shares]
+        assert torch.equal(torch.cat([part.u for part in parts]), whole.u)
+        assert torch.equal(torch.cat([part.context for part in parts]), whole.context)
+    assert torch.equal(one.all(9).u, shares[1].all(9).u) and len(one.all(9)) == 9
 
 
 # -- resume -----------------------------------------------------------------------------------------------------------

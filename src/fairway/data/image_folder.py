@@ -48,7 +48,8 @@ def image_paths(folder: Path) -> list[Path]:
     paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if not paths:
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
-        raise ValueError(f"expected images ({', '.join(SUFFIXES)}) in {folder}, got {found}; give the path of a file")
+        hint = "stream them (stream=True)" if next(folder.rglob("*.parquet"), None) else "give the path of a file"
+        raise ValueError(f"expected images ({', '.join(SUFFIXES)}) in {folder}, got {found}; {hint}")
     return paths
 
 
