@@ -17,6 +17,7 @@ Writes benchmarks/results/kill_trials.json; exits 1 unless all trials pass.
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,7 +38,7 @@ from fairway.training.files import read_tensors
 from fairway.training.history import read_rows
 
 MODELS = ("gmm", "made", "vae", "real_nvp", "wgan_gp", "ebm", "flow_matching")
-TRIALS, STEPS, SEED = 20, 140, 0
+TRIALS, STEPS, SEED = 20, 200, 0
 MORE = {
     "gmm": ("--components", "20", "--objective.tolerance", "0"),
     "real_nvp": ("--transforms", "4"),
@@ -142,6 +143,9 @@ def last_step(log: Path) -> int:
 def run(trial: Trial, whole: Path, out: Path, dice: random.Random) -> Trial:
     """Kill, resume, compare."""
     code = kill(out, trial, dice)[0]
+    while last_step(out / "metrics.jsonl") == STEPS:  # too late: that is no trial
+        shutil.rmtree(out)
+        code = kill(out, trial, dice)[0]
     before = (out / "metrics.jsonl").read_text().splitlines()
     trial.last_row, trial.half_written = last_step(out / "metrics.jsonl"), any(out.glob("training/.checkpoint*.tmp"))
     said = finish(command(trial.model, out, trial.every, "--resume"))
@@ -185,7 +189,7 @@ def drawn(models: tuple[str, ...], trials: int, seed: int) -> list[Trial]:
     dice, out = random.Random(seed), []
     for i in range(trials):
         kind, every = ("writing", OFTEN) if i % 3 == 2 else ("anywhere", 50)
-        out.append(Trial(models[i % len(models)], kind, every, dice.randrange(every, STEPS - 50)))
+        out.append(Trial(models[i % len(models)], kind, every, dice.randrange(every, STEPS - 70)))
     return out
 
 

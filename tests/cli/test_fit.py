@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import fairway.training.fit as training
 from fairway.cli.fit import run
 from fairway.cli.options import plain_options
 from fairway.models.registry import models
+from fairway.training.interrupt import Interrupted
 from fairway.training.run_folder import load
 
 SHORT = ("--steps", "4", "--hidden", "4", "--transforms", "2", "--quiet")
@@ -138,6 +140,36 @@ def test_a_configuration_repeats_where_its_run_began(cli, runs):
         assert says in cli("fit", "--config", "tuned", "--out", "other", "--quiet").error
         said = cli("fit", "--config", "tuned", "--init", runs / "flow", "--out", "other", "--quiet")
         assert said.code == 0, said.err
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_ends_with_the_command_that_goes_on(cli, runs, monkeypatch, name, code):
+    def instead(model, x, **options):
+        raise Interrupted(name, 7, options["out"])
+
+    monkeypatch.setattr(training, "fit", functools.wraps(training.fit)(instead))
+    words = ("fit", "real_nvp", runs / "points.npy", *SHORT, "--out", "my run")
+    for more in ((), ("--resume",)):
+        ended = cli(*words, *more)
+        assert ended.code == code and ended.out == ""
+        again = f"fairway fit real_nvp {runs / 'points.npy'} {' '.join(SHORT)} --out 'my run' --resume"
+        assert ended.err == f"stopped at step 7 by {name}; go on with: {again}\n"
+
+
+def test_a_signal_before_the_first_step_ends_in_one_line(cli, runs, monkeypatch):
+    def instead(model, x, **options):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(training, "fit", functools.wraps(training.fit)(instead))
+    ended = cli("fit", "real_nvp", runs / "points.npy", *SHORT)
+    assert (ended.code, ended.out, ended.err) == (143, "", "stopped by SIGTERM\n")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_checkpoints_are_as_frequent_as_asked(told, cli, runs):
+    assert told("real_nvp", "DATA", "--checkpoint-every", "7")["checkpoint_every"] == 7
+    assert "checkpoint_every" not in told("real_nvp", "DATA")
+    assert "checkpoint_every" in cli("fit", "gmm", runs / "points.npy", "--checkpoint-every", "0").error
 
 
 def test_trackers_write_into_the_run_folder(cli, runs):

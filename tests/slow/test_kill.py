@@ -48,7 +48,7 @@ KILLS += [("gmm", 2, "writing"), ("flow_matching", 2, "writing")]
 @pytest.mark.parametrize(("model", "every", "kind"), KILLS)
 def test_killed_and_resumed_is_bit_exact(trials, whole, tmp_path, model, every, kind):
     dice = random.Random(f"{model}{kind}")
-    trial = trials.Trial(model, kind, every, dice.randrange(every, trials.STEPS - 50))
+    trial = trials.Trial(model, kind, every, dice.randrange(every, trials.STEPS - 70))
     assert not trials.run(trial, whole(model), tmp_path / "cut", dice).failed
     assert trial.last_row - trial.resumed_at <= every
 
@@ -58,7 +58,7 @@ def test_killed_and_resumed_is_bit_exact(trials, whole, tmp_path, model, every, 
 def test_a_signal_leaves_a_checkpoint_of_its_step(trials, whole, tmp_path, model, name):
     number, dice = signal.Signals[name], random.Random(f"{model}{name}")
     out = tmp_path / "it's cut"
-    trial = trials.Trial(model, "anywhere", 50, dice.randrange(50, trials.STEPS - 50))
+    trial = trials.Trial(model, "anywhere", 50, dice.randrange(50, trials.STEPS - 70))
     code, said = trials.kill(out, trial, dice, number)
     assert code == 128 + number and said.count("\n") == 1, said
     step = checkpoint.read(out)[1]["step"]

@@ -7,8 +7,15 @@ import textwrap
 import threading
 
 import pytest
+import torch
 
+from fairway.training import checkpoint
+from fairway.training.callbacks import Callback
+from fairway.training.fit import fit, loop
 from fairway.training.interrupt import HANDLED, Interrupted, exhausting, interruptible, terminable
+from fairway.training.plan import Plan
+
+SMALL = {"transforms": 2, "hidden": (8,), "batch_size": 32}
 
 
 @pytest.fixture(autouse=True)
@@ -161,3 +168,64 @@ def test_what_is_said_names_the_folder_to_go_on_with():
     assert str(Interrupted("SIGINT", 7)) == "stopped at step 7 by SIGINT"
     assert "go on with resume=True" in str(Interrupted("SIGINT", 7, "runs/a"))
     assert Interrupted("SIGINT").exit_code == 130
+
+
+# -- in a run -------------------------------------------------------------------------------------------------------
+class Signal(Callback):
+    """Sends this process a signal after a step."""
+
+    def __init__(self, number, step):
+        self.number, self.step = number, step
+
+    def on_step(self, run):
+        if run.step == self.step:
+            signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", HANDLED)
+@pytest.mark.parametrize(("model", "options"), [("real_nvp", SMALL), ("gmm", {"components": 3, "tolerance": -1.0})])
+def test_a_signal_stops_a_run_between_two_steps_and_a_resume_goes_on(x, tmp_path, model, options, number):
+    options = {"steps": 60, **options}
+    with pytest.raises(Interrupted, match="stopped at step 23 by") as caught:
+        fit(model, x, out=tmp_path, callbacks=[Signal(number, 23)], **options)
+    stopped = caught.value
+    assert (stopped.signal, stopped.folder, stopped.step) == (signal.Signals(number).name, tmp_path, 23)
+    assert not stopped.model.training and checkpoint.read(tmp_path)[1]["step"] == 23
+    assert not checkpoint.read(tmp_path)[1].get("stopped")
+    whole, resumed = fit(model, x, **options), fit(model, x, out=tmp_path, resume=True, **options)
+    assert resumed.history.steps == 60
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_without_a_folder_the_model_is_all_there_is(x):
+    with pytest.raises(Interrupted) as caught:
+        fit("real_nvp", x, steps=60, callbacks=[Signal(signal.SIGINT, 23)], **SMALL)
+    assert caught.value.folder is None and not caught.value.model.training
+    assert torch.isfinite(caught.value.model.log_prob(x[:3])).all()
+
+
+def test_a_signal_at_the_last_step_changes_nothing(x):
+    model = fit("real_nvp", x, steps=10, callbacks=[Signal(signal.SIGTERM, 10)], **SMALL)
+    assert model.history.stopped == "all steps taken"
+
+
+def test_a_signal_while_a_budget_is_measured_waits_for_the_first_step(x, tmp_path, monkeypatch):
+    def buy(plan, *costs):
+        signal.raise_signal(signal.SIGTERM)
+        plan.steps, plan.evaluate_every = 20, 10
+
+    monkeypatch.setattr(Plan, "buy", buy)
+    with pytest.raises(Interrupted, match="stopped at step 1 by SIGTERM"):
+        fit("real_nvp", x, budget="9m", out=tmp_path, **SMALL)
+    resumed = fit("real_nvp", x, budget="9m", out=tmp_path, resume=True, **SMALL)
+    assert resumed.history.steps == 20
+
+
+def test_in_a_loop_of_ones_own_signals_between_steps_are_ones_own(x):
+    steps = []
+    with pytest.raises(KeyboardInterrupt) as caught:
+        for run in loop("real_nvp", x, steps=60, **SMALL):
+            steps.append(run.step)
+            if run.step == 5:
+                signal.raise_signal(signal.SIGINT)
+    assert not isinstance(caught.value, Interrupted) and steps == [1, 2, 3, 4, 5]
