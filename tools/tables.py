@@ -107,6 +107,27 @@ def chains(found: dict[str, Any]) -> str:
     )
 
 
+def gmm(found: dict[str, Any]) -> str:
+    """EM's seconds against the peer's, and what float32 loses."""
+    rows = []
+    for r in found["rows"]:
+        cells = [f"{r['rows']:,} x {r['dims']}, {r['components']} {r['covariance']}", r["dtype"], str(r["iterations"])]
+        rows.append([*cells, number(r["ours_s"]), number(r["peer_s"]), number(r["times"], ".1f")])
+    head = ["rows x dimensions, components", "precision", "iterations", "CPU s", "scikit-learn, CPU s", "times as fast"]
+    errors = [[name, number(e["means"], ".1e"), number(e["covariances"], ".1e")] for name, e in found["errors"].items()]
+    return "\n\n".join(
+        [
+            f"Whole fits from the same start, one thread, against scikit-learn {found['scikit-learn']}; float64 "
+            f"log-likelihoods agree to {found['log_likelihood_off']:.0e}. Goals for the first two rows: "
+            f"{found['goals']['float64']:.0f} and {found['goals']['float32']:.0f} times.",
+            table(head, rows),
+            "The largest errors of float32 fits against float64 fits of the same rows, where shifted by "
+            f"{found['shift']:,.0f}:",
+            table(["side", "means", "covariances"], errors),
+        ]
+    )
+
+
 def eight_modes(found: dict[str, Any]) -> str:
     """Who finds the weights of the modes."""
     rows = [
@@ -163,6 +184,7 @@ SECTIONS = {
     "awkward_units": ("Awkward units", "benchmarks/reproduce_awkward_units.py", awkward_units),
     "mcmc": ("Markov chains against their peers", "benchmarks/mcmc.py", chains),
     "eight_modes": ("Eight modes of weights 1 to 8", "benchmarks/eight_modes.py", eight_modes),
+    "gmm": ("Mixtures of Gaussians against scikit-learn", "benchmarks/gmm.py", gmm),
     "kill_trials": ("Killed and resumed", "benchmarks/kill_trials.py", kill_trials),
     "metrics": ("All point values of the metrics", "benchmarks/metrics.py", metrics),
     "memory": ("Training on a mapped file of 4 GB", "benchmarks/memory.py", memory),

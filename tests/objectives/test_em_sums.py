@@ -43,10 +43,13 @@ def test_chunks_are_every_row_once_and_no_power_of_two():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_responsibilities_are_a_softmax_without_subnormal_numbers(dtype):
     joint = torch.tensor([[0.0, -1e4], [-2.0, -1e4 + 3], [-500.0, -3e4]], dtype=dtype)
-    expected, density = joint.softmax(0), joint.logsumexp(0)
-    torch.testing.assert_close(responsibilities(joint), density)
+    expected, density, weighted = joint.softmax(0), joint.logsumexp(0).double(), joint.clone()
+    torch.testing.assert_close(responsibilities(joint), density.sum())
     torch.testing.assert_close(joint, expected)
     assert float(joint.min()) >= torch.finfo(dtype).tiny
+    weight = torch.tensor([0.5, 2.0], dtype=dtype)
+    torch.testing.assert_close(responsibilities(weighted, weight), (density * weight).sum())
+    torch.testing.assert_close(weighted, expected * weight)
 
 
 def test_rows_without_weights_count_one_each():

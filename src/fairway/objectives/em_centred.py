@@ -21,11 +21,7 @@ def sums(model: Any, data: Batch) -> Sums:
     whole = _empty(model, x)
     for part in _parts(model, x):
         joint = model.log_joint(x[part]).mT.contiguous()
-        each = responsibilities(joint)
-        if weight is not None:
-            joint.mul_(weight[part])
-            each.mul_(weight[part])
-        whole.log_prob += each.sum(dtype=torch.float64)
+        whole.log_prob += responsibilities(joint, None if weight is None else weight[part])
         add(whole, x[part], joint, model.means)
     whole.weight += total_weight(len(x), weight, x.device)
     return whole

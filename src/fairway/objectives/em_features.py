@@ -9,9 +9,9 @@ every component's log joint density is linear in phi, and the sums of the M step
     log w_k + log N(u; m_k, S_k) = theta_k . phi(y)         (n, F) x (F, K)
     N_k, sum_n r_nk y_n, sum_n r_nk y_n y_n' = sum_n r_nk phi(y_n)   (K, n) x (n, F)
 
-Diagonal covariances need y_i^2 alone. Rows go by in chunks whose features stay in the cache; c is taken away
-before anything is multiplied, and sums over chunks are float64. Squares of y cancel where a component is narrow and far
-from c: `sharpness` is by how much, and beyond the square root of the precision EM goes component by component.
+Diagonal covariances need y_i^2 alone. Rows go by in chunks whose features stay in the cache; c is taken away before
+anything is multiplied, and sums over chunks are float64. Squares of y cancel where a component is narrow and far from
+c: `sharpness` is by how much, and where less than half of the digits would be left EM goes component by component.
 """
 
 from typing import Any
@@ -62,6 +62,9 @@ class Features:
         self.squares = self.dims * (self.dims + 1) // 2 if self.full else self.dims
         self.width = self.squares + self.dims + 1
         self.inverse = _inverse(factor)
+        place = torch.arange(self.squares, device=centre.device)
+        first = place % self.dims
+        self.pairs = first, (first + place // self.dims) % self.dims  # whose product a square feature is
 
     def white(self, x: Tensor) -> Tensor:
         """Rows (n, D) -> y (D, n), where squares are of pairs with the first half of y below once more."""
@@ -97,20 +100,15 @@ class Features:
         if self.full:
             spread = torch.diagonal(precision, dim1=1, dim2=2)
             linear = (precision @ means.unsqueeze(2)).squeeze(2)
-            i, j = self._pairs()
-            square = -precision[:, i, j] * torch.where(i == j, 0.5, 1.0)
+            i, j = self.pairs
+            square = -precision[:, i, j]
+            square[:, : self.dims] *= 0.5  # the first shift is none: y_i y_i
         else:
             spread, linear, square = precision, precision * means, -0.5 * precision
         log_det = model.log_diagonal.double().expand(-1, self.dims).sum(1)
         constant = model.logits.double().log_softmax(0) + log_det - 0.5 * (linear * means).sum(1)
         theta = torch.cat([square, linear, (constant - 0.5 * self.dims * LOG_2PI).unsqueeze(1)], 1)
         return theta, float((spread * (1 + means.square())).amax())
-
-    def _pairs(self) -> tuple[Tensor, Tensor]:
-        """Which two entries each square feature multiplies."""
-        position = torch.arange(self.squares, device=self.centre.device)
-        first = position % self.dims
-        return first, (first + position // self.dims) % self.dims
 
     def _of(self, model: Any) -> tuple[Tensor, Tensor]:
         """Precisions (K, D, D) or their diagonals (K, D), and means (K, D), of the components as laws of y."""
@@ -134,11 +132,7 @@ class Features:
             length = part.stop - part.start
             phi, joint = (m[: size * length].view(size, length) for m, size in zip(memory, theta.mT.shape, strict=True))
             torch.mm(theta, self.fill(y[:, part], phi), out=joint)
-            each = responsibilities(joint)
-            if weight is not None:
-                joint.mul_(weight[part])
-                each.mul_(weight[part])
-            log_prob += each.sum(dtype=log_prob.dtype)
+            log_prob += responsibilities(joint, None if weight is None else weight[part])
             whole += joint @ phi.mT
         return self._named(whole, log_prob, total_weight(y.shape[1], weight, y.device))
 
@@ -146,7 +140,7 @@ class Features:
         """(K, F) sums of features under their names."""
         square, first, count = whole.split([self.squares, self.dims, 1], 1)
         if self.full:
-            i, j = self._pairs()
+            i, j = self.pairs
             matrix = whole.new_empty(len(whole), self.dims, self.dims)
             matrix[:, i, j], matrix[:, j, i] = square, square
             square = matrix

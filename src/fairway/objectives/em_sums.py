@@ -81,9 +81,16 @@ def chunks(rows: int, each: int, device: torch.device, least: int = 1) -> list[s
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
-def responsibilities(joint: Tensor) -> Tensor:
-    """(K, B) log joint densities -> (B,) log densities; the joint turns into responsibilities in its own memory."""
+def responsibilities(joint: Tensor, weight: Tensor | None = None) -> Tensor:
+    """(K, B) log joint densities of rows with weights (B,) -> the sum of their log densities, float64.
+
+    The joint turns into responsibilities, times the weights, in its own memory.
+    """
     top, least = joint.amax(0), 3 * math.log(torch.finfo(joint.dtype).eps)
     total = joint.sub_(top).clamp_(min=least).exp_().sum(0)  # smaller ones count for nothing, and subnormal are slow
     joint.div_(total)
-    return top.add_(total.log_())
+    log_prob = top.add_(total.log_())
+    if weight is not None:
+        joint.mul_(weight)
+        log_prob.mul_(weight)
+    return log_prob.sum(dtype=torch.float64)
