@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import fairway
+from fairway.training import checkpoint
 from fairway.training.files import BrokenFolder, read_json, read_tensors, write_json
 from fairway.training.fit import fit
 from fairway.training.history import Journal, read_rows
@@ -254,3 +255,41 @@ def test_shared_names_lead_nowhere_but_to_tensors(tmp_path):
 def test_counts_beyond_what_tensors_hold_are_refused():
     with pytest.raises(ValueError, match=r"below 2\*\*63"):
         fit("gmm", np.full((5, 2), 2**63, dtype=np.uint64), components=1)
+
+
+# -- checkpoints ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("plan", "stage"), 1.5),
+        (("plan", "stage"), 10**30),
+        (("plan", "stage"), True),
+        (("plan", "threads"), -1),
+        (("plan", "threads"), "x"),
+        (("step",), float("inf")),
+        (("step",), -1),
+    ],
+)
+def test_counters_that_do_not_count(folder, keys, value):
+    tensors, counters = checkpoint.read(folder)
+    entry = counters
+    for key in keys[:-1]:
+        entry = entry[key]
+    entry[keys[-1]] = value
+    checkpoint.write(folder, (tensors, counters))
+    with pytest.raises(BrokenFolder, match="is not a checkpoint"):
+        checkpoint.read(folder)
+
+
+def test_a_checkpoint_without_numbers_is_not_resumed(folder):
+    tensors, counters = checkpoint.read(folder)
+    name = next(name for name in tensors if name.startswith("model.") and name.endswith("weight"))
+    checkpoint.write(folder, ({**tensors, name: tensors[name] * float("nan")}, counters))
+    with pytest.raises(BrokenFolder, match="not numbers"):
+        checkpoint.read(folder)
+
+
+def test_types_that_nothing_here_writes(tmp_path):
+    save_file({"a": torch.ones(2).to(torch.float8_e5m2)}, tmp_path / "w.safetensors")
+    with pytest.raises(BrokenFolder, match="float8"):
+        read_tensors(tmp_path / "w.safetensors")

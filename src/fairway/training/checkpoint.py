@@ -18,6 +18,7 @@ from fairway.training.files import BrokenFolder, read_note, read_tensors, write_
 Snapshot = tuple[dict[str, Tensor], dict[str, Any]]
 PLACE = Path("training") / "checkpoint.safetensors"  # in the run folder
 COUNTERS = "counters"
+LEARNT = ("model.", "best.")  # prefixes of what no run leaves without numbers
 
 
 class NotWritten(OSError):
@@ -77,11 +78,19 @@ def optimiser_tensors(name: str, optimiser: torch.optim.Optimizer) -> dict[str, 
 def load_optimiser(name: str, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of `optimiser_tensors`."""
     prefix, state = f"optimiser.{name}.", dict[int, dict[str, Tensor]]()
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for key, value in tensors.items():
         if key.startswith(prefix):
             index, _, entry = key.removeprefix(prefix).partition(".")
-            state.setdefault(int(index), {})[entry] = value.clone()
+            state.setdefault(int(index), {})[entry] = _laid_out(value, parameters[int(index)])
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _laid_out(moment: Tensor, parameter: Tensor) -> Tensor:
+    """A copy of a moment in its parameter's memory layout (channels last, say), which fused steps take for granted."""
+    if moment.shape != parameter.shape or moment.stride() == parameter.stride():
+        return moment.clone()
+    return torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
 
 
 def write(run_folder: Path, snapshot: Snapshot) -> None:
@@ -107,7 +116,11 @@ def read(run_folder: Path) -> Snapshot | None:
     place = run_folder / PLACE
     if not place.is_file():
         return None
-    return read_tensors(place), _counters(place)
+    tensors, counters = read_tensors(place), _counters(place)
+    broken = [name for name, value in tensors.items() if name.startswith(LEARNT) and bool(torch.isnan(value).any())]
+    if broken:
+        raise BrokenFolder(f"{broken[0]} in {place} holds values that are not numbers: no run goes on from there")
+    return tensors, counters
 
 
 def _counters(place: Path) -> dict[str, Any]:
@@ -116,6 +129,14 @@ def _counters(place: Path) -> dict[str, Any]:
         counters = json.loads(text)
     except (ValueError, RecursionError):
         counters = None
-    if not isinstance(counters, dict) or not isinstance(counters.get("plan"), dict):
+    plan = counters.get("plan") if isinstance(counters, dict) else None
+    if not isinstance(plan, dict) or not _counts(
+        counters.get("step", 0), plan.get("stage", 0), plan.get("threads") or 1
+    ):
         raise BrokenFolder(f"{place} is not a checkpoint")
     return counters
+
+
+def _counts(*values: Any) -> bool:
+    """Whether all are whole numbers from 0 on (of steps, stages or threads, which are never many)."""
+    return all(isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 for value in values)

@@ -208,13 +208,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(str(path), framework="pt") as file:
             names = _few(file.keys())
-            tensors = {name: file.get_tensor(name) for name in names}
+            tensors = {name: _known(file.get_tensor(name)) for name in names}
             aliases = json.loads((file.metadata() or {}).get(ALIASES, "{}"))
         return {**tensors, **{name: tensors[target] for name, target in aliases.items()}}
     except MemoryError:
         raise BrokenFolder(f"{path} is larger than the memory that is left") from None
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise BrokenFolder(f"{path} is truncated or not a safetensors file: {str(error)[:200]}") from None
+
+
+def _known(tensor: Tensor) -> Tensor:
+    """The tensor, where it is of a type that is written here."""
+    if tensor.dtype not in DTYPES:
+        raise ValueError(f"a tensor of type {tensor.dtype}")
+    return tensor
 
 
 def _few(names: list[str]) -> list[str]:
