@@ -236,9 +236,9 @@ def test_a_finished_run_stays_finished(flow, table):
 # -- budgets --------------------------------------------------------------------------------------------------------
 def test_a_budget_is_kept(x, small):
     began = time.perf_counter()
-    history = fit("real_nvp", x, budget=0.6, **small).history
+    history = fit("real_nvp", x, budget=2.0, **small).history
     wall = time.perf_counter() - began
-    assert 0.3 < history.seconds < 1.5 and wall < 10
+    assert 1.0 < history.seconds < 5 and wall < 20
     assert history.steps > 20 and history.stopped in ("all steps taken", "the budget was spent")
     assert history.evaluate_every >= 1
 

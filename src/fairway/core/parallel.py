@@ -94,8 +94,8 @@ def first_said(word: str | None) -> str | None:
     """The word of the first process that has one."""
     if not together():
         return word
-    data = torch.zeros(32, dtype=torch.uint8)
-    said = (word or "").encode()[:32]
+    data = torch.zeros(80, dtype=torch.uint8)
+    said = (word or "").encode()[:80]
     data[: len(said)] = torch.tensor(list(said), dtype=torch.uint8)
     words = [bytes(row.tolist()).rstrip(b"\0").decode() for row in gathered(data.unsqueeze(0))]
     return next((w for w in words if w), None)

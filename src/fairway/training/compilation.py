@@ -55,12 +55,12 @@ class _Compiled:
         self._graphs: dict[Any, _Graph] = {}
 
     def __call__(self, batch: Batch, phase: Phase, generator: Rows) -> Loss:
-        from torch._dynamo.exc import TorchDynamoException
+        from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException  # slow to import
 
         if not self.eager:
             try:
                 return self._graph(batch, phase, generator)(batch, generator)
-            except (TorchDynamoException, Untraceable) as error:
+            except (TorchDynamoException, FailOnRecompileLimitHit, Untraceable) as error:
                 self.eager = True
                 reason = str(error).strip().split("\n")[0]
                 logger.warning("%s could not be compiled (%s): training runs eagerly", self._name(), reason)
@@ -88,7 +88,7 @@ class _Graph:
         def forward(batch: Batch, noise: list[Tensor]) -> Loss:
             return step.forward(batch, phase, Played(rows, noise))
 
-        self.forward = torch.compile(_alone(forward), dynamic=False, fullgraph=True, options=OPTIONS)
+        self.forward = _compile(_alone(forward))
 
     def __call__(self, batch: Batch, rows: Rows) -> Loss:
         from torch._functorch import config
@@ -96,6 +96,10 @@ class _Graph:
         with frozen(self.still), config.patch(force_non_lazy_backward_lowering=True):  # both halves at the first call
             loss: Loss = self.forward(batch, self.draws.ahead(rows))
         return loss
+
+
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(function, dynamic=False, fullgraph=True, options=OPTIONS)
 
 
 def _draws(step: Step, phase: Phase, batch: Batch, rows: Rows) -> Draws:

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -30,9 +30,6 @@ from fairway.core.objective import Batch, Loss, Phase, Step
 from fairway.core.random import Rows
 from fairway.training import checkpoint
 from fairway.training.engine import Engine
-
-if TYPE_CHECKING:
-    from fairway.training.plan import Plan
 
 PATIENCE = timedelta(seconds=60)  # a process that is silent for so long is taken for dead
 KINDS = ("ddp", "fsdp")
@@ -142,7 +139,7 @@ class Sharded(Engine):
     The step is one group; networks that keep their layers in a list `blocks` are gathered block by block.
     """
 
-    def __init__(self, step: Step, plan: "Plan") -> None:
+    def __init__(self, step: Step) -> None:
         from torch.distributed.fsdp import fully_shard
 
         self.home = step
@@ -150,7 +147,7 @@ class Sharded(Engine):
         for block in _blocks(sharded):
             fully_shard(block)
         fully_shard(sharded)
-        super().__init__(sharded, plan)
+        super().__init__(sharded)
 
     def wrap(self, players: Mapping[str, list[nn.Parameter]]) -> None:
         self._pieces = list(self.step.parameters())  # between forward and backward the step holds the gathered ones
@@ -179,7 +176,11 @@ class Sharded(Engine):
     def pieces(self, tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: _as_held(t, like.get(name)) for name, t in tensors.items()}
 
-    def settle(self) -> None:
+    def use(self, compile: bool, precision: str) -> None:
+        super().use(False, precision)  # parameters come and go around a forward, which no graph expects
+
+    def end(self) -> None:
+        super().end()
         learned = self.full(checkpoint.module_tensors("", self.step))
         checkpoint.load_module("", self.home, learned)
 

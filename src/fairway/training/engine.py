@@ -7,20 +7,19 @@
 One process computes here; several use the engines in `parallel`, which share every batch.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from fairway.core import parallel as processes
 from fairway.core.objective import Batch, Loss, Phase, Step
 from fairway.core.random import Rows
-
-if TYPE_CHECKING:
-    from fairway.training.plan import Plan
-
-Forward = Callable[[Batch, Phase, Rows], Loss]
+from fairway.training.compilation import compiled
+from fairway.training.precision import Forward, chosen, lay_out, mixed
 
 
 class Engine:
@@ -28,12 +27,27 @@ class Engine:
 
     Args:
         step: what learns.
-        plan: says whether its forward is compiled and how precise it is.
     """
 
-    def __init__(self, step: Step, plan: "Plan") -> None:
-        self.step, self.plan = step, plan
+    def __init__(self, step: Step) -> None:
+        self.step = step
         self.forward: Forward = step
+        self._hooks: list[RemovableHandle] = []
+
+    def use(self, compile: bool, precision: str) -> None:
+        """Compute losses so from here on; what was compiled is compiled anew.
+
+        Args:
+            compile: whether the forward is. precision: "float32" or "bfloat16", of products in plain networks.
+        """
+        self._unhook()
+        forward: Forward = compiled(self.step) if compile else self.step
+        self.forward, self._hooks = mixed(self.step, forward, chosen(precision, self.step, self.step.model.device))
+
+    def _unhook(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
 
     def wrap(self, players: Mapping[str, list[nn.Parameter]]) -> None:
         """See which parameters move as which player, before the first loss."""
@@ -59,8 +73,9 @@ class Engine:
         """The inverse of `full`; `like` says how each named tensor is held here."""
         return dict(tensors)
 
-    def settle(self) -> None:
-        """Put what was learned into the model that the run was given."""
+    def end(self) -> None:
+        """Put what was learned into the model that the run was given, and leave its networks as they were."""
+        self._unhook()
 
     @property
     def given(self) -> Any:
@@ -72,26 +87,25 @@ def put_gradients(loss: Tensor, parameters: list[nn.Parameter]) -> None:
     """d loss / d parameters into their `.grad`; None where the loss does not depend on one."""
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = None if gradient is None else _laid_out_like(gradient, parameter)
+        parameter.grad = None if gradient is None else laid_out_like(gradient, parameter)
 
 
-def _laid_out_like(gradient: Tensor, parameter: Tensor) -> Tensor:
-    """The gradient in the parameter's own memory layout, which fused optimisers take for granted.
+def laid_out_like(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """A gradient or a moment in the parameter's own memory layout, which fused optimisers take for granted.
 
     `backward` sees to this; `grad` hands out what the last operation made, a transposed view for instance, and a fused
     step would then move every entry by its neighbour's gradient.
     """
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
+    if tensor.stride() == parameter.stride():
+        return tensor
+    return torch.empty_like(parameter).copy_(tensor)
 
 
-def engine_of(step: Step, plan: "Plan") -> Engine:
-    """The engine for this run's processes."""
-    from fairway.core import parallel
-
-    if not parallel.together():
-        return Engine(step, plan)
+def engine_of(step: Step, parallel: str) -> Engine:
+    """The engine for this run's processes, which share it as `parallel` ("ddp", "fsdp") says."""
+    lay_out(step)  # before optimisers and wrappers look at the parameters
+    if not processes.together():
+        return Engine(step)
     from fairway.training.distributed import Replicated, Sharded
 
-    return {"ddp": Replicated, "fsdp": Sharded}[plan.parallel](step, plan)
+    return {"ddp": Replicated, "fsdp": Sharded}[parallel](step)

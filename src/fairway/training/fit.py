@@ -6,6 +6,7 @@ run is in the folder.
 """
 
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from fairway.training.card import card
 from fairway.training.files import write_bytes, write_json
 from fairway.training.history import History
 from fairway.training.interrupt import exhausting
+from fairway.training.lock import locked
 from fairway.training.loop import Run
 from fairway.training.options import Options
 from fairway.training.plan import Plan
@@ -115,11 +117,13 @@ def loop(model: str | Model, x: Any, **options: Any) -> Generator[Run | Solve, N
     asked, options = Options.take(options)
     distributed.join()
     task = prepare(model, x, asked, options)
-    start = None if asked.folder is None else _open_folder(asked.folder, task, asked)
-    with distributed.told_apart():
-        yield from _learn(task, asked, start)
-    if asked.folder is not None and processes.rank() == 0:
-        _close_folder(asked.folder, task, asked)
+    mine = asked.folder is not None and processes.rank() == 0
+    with locked(asked.folder) if mine and asked.folder else nullcontext():
+        start = None if asked.folder is None else _open_folder(asked.folder, task, asked)
+        with distributed.told_apart():
+            yield from _learn(task, asked, start)
+        if mine and asked.folder:
+            _close_folder(asked.folder, task, asked)
     processes.wait()
     return task.model
 
@@ -181,6 +185,8 @@ def _plan(objective: Objective, steps: int | None, asked: Options, index: int) -
         threads=asked.threads,
         world=processes.size(),
         parallel=asked.parallel,
+        compile={"on": True, "off": False}.get(asked.compile),
+        precision=asked.precision,
     )
 
 
@@ -215,6 +221,8 @@ def _close_folder(folder: Path, task: Task, asked: Options) -> None:
             "threads": history.threads or torch.get_num_threads(),
             "processes": processes.size(),
             "parallel": asked.parallel,
+            "compile": "on" if history.compiled else "off",
+            "precision": history.precision,
         },
         "history": history.summary(),
     }

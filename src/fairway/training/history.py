@@ -22,6 +22,7 @@ class History:
         best: best value of the monitor. best_step: where it was reached.
         stopped: why training ended. evaluate_every: steps between two evaluations.
         threads: torch's, on the processor. planned: steps of the schedule, which an early stop cuts short.
+        compiled, precision: how the loss was computed.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -34,6 +35,8 @@ class History:
     evaluate_every: int = 0
     threads: int = 0
     planned: int = 0
+    compiled: bool = False
+    precision: str = "float32"
 
     def curve(self, name: str) -> list[tuple[int, float]]:
         """(step, value) pairs of one logged name."""

@@ -27,19 +27,21 @@ from fairway.core import parallel
 from fairway.core.model import Model
 from fairway.core.objective import Objective, Optimisation, Phase, Step
 from fairway.core.random import Rows, mix, seeded
+from fairway.samplers.driver import ChainError
 from fairway.training import checkpoint, snapshot
 from fairway.training.batches import Batches, Table
 from fairway.training.callbacks import Callback
 from fairway.training.engine import engine_of
-from fairway.training.guard import Diverged, Window
+from fairway.training.guard import Diverged, Window, not_finite
 from fairway.training.history import History, Journal
 from fairway.training.interrupt import Interrupted, Signals, interruptible
 from fairway.training.monitor import Monitor
 from fairway.training.optim import Average, Mover
 from fairway.training.plan import Plan
-from fairway.training.rehearse import on_threads, rehearsed
+from fairway.training.rehearse import rehearsed
 
 OVERRUN = 1.25  # a run may take this many times its budget before the clock ends it
+FAILURES = (torch.linalg.LinAlgError, ChainError)  # how numbers that left their scale may show
 LISTEN = 10  # steps after which several processes ask each other for signals
 LOSS, DROPOUT = 11, 12  # streams of the fit's seed
 
@@ -69,7 +71,7 @@ class Run:
         part: nn.Module | None = None,
     ) -> None:
         self.plan, self.out, self.callbacks = plan, out, [c for c in callbacks if c.everywhere or self.leads]
-        self.engine = engine_of(Step(model, objective), plan)
+        self.engine = engine_of(Step(model, objective), plan.parallel)
         self.model, self.objective = self.engine.step.model, self.engine.step.objective
         self.batches = Batches(model, train, plan.batch_size, plan.seed, (parallel.rank(), parallel.size()))
         self.monitor = Monitor.of(self.model, self.objective, held_out, plan)
@@ -120,11 +122,14 @@ class Run:
         self._journal = Journal(self._path("metrics.jsonl"), self.step, self.plan.stage)
         self._origin = parallel.clock() - self.spent
         self.model.train()
-        with interruptible() as signals, on_threads(self.plan.threads) if self.plan.steps else rehearsed(self):
+        with interruptible() as signals, rehearsed(self):
             self._good = self._good or self.state()
             try:
                 while not self.history.stopped:
-                    self._take_step()
+                    try:
+                        self._take_step()
+                    except FAILURES as error:
+                        self._blame(error)
                     self._after_step()
                     self._listen(signals)
                     with signals.resting():
@@ -203,10 +208,26 @@ class Run:
 
     # -- log, evaluate, remember --------------------------------------------------------------------------------
     def _check(self) -> None:
-        """Look at the moves since the last check: the one host sync of a window."""
+        """Look at the moves since the last check, and at the weights that they left."""
         bad = self._window.check()
+        if bad is None:
+            name = not_finite(self._moved())
+            bad = None if name is None else (max(self.step - 1, 0), name)
         if bad is not None:
             self._retreat(*bad)
+
+    def _blame(self, error: Exception) -> None:
+        """A failure of the numerics after steps that worked is a divergence; before any, it is what it says."""
+        self._check()
+        if self.step == 0:
+            raise error
+        self._retreat(self.step, f"{type(error).__name__} ({str(error)[:80]})")
+
+    def _moved(self) -> dict[str, Tensor]:
+        """The parameters of every player, by player and number or by their name in the model."""
+        named = {id(p): name for name, p in self.engine.step.named_parameters()}
+        pairs = [(player, i, p) for player, mover in self.movers.items() for i, p in enumerate(mover.parameters)]
+        return {named.get(id(p), f"{player}.{i}"): p for player, i, p in pairs}
 
     def _log(self) -> None:
         self._check()
@@ -264,11 +285,14 @@ class Run:
         return self.out / name if self.out and self.leads else None
 
     def _retreat(self, step: int, term: str) -> None:
-        """Put the last good state back and stop."""
+        """Put the last good state back, on disk, too, and stop."""
+        saved = self._saved
         self.load_state(self._good or self.state())
+        if self.step > saved:
+            self._write()
         self.history.stopped = f"diverged at step {step}"
         self._finish()
-        raise Diverged(step, term, self.history.best_step if self.best else self.step, self.engine.given)
+        raise Diverged(step, term, self.history.best_step if self.best else self.step, self.engine.given, self.out)
 
     def _finish(self) -> None:
         """Leave the best weights in the model; without a monitor, the averaged ones."""
@@ -277,11 +301,12 @@ class Run:
         self.history.steps, self.history.seconds = self.step, self._tick()
         self.history.evaluate_every = self.plan.evaluate_every
         self.history.threads, self.history.planned = torch.get_num_threads(), self.plan.steps or self.step
+        self.history.compiled, self.history.precision = bool(self.plan.compile), self.plan.precision
         if self.best:
             self.model.load_state_dict(self.best)
         else:
             self.average.settle()
-        self.engine.settle()
+        self.engine.end()
         self.engine.given.eval()
 
     # -- state --------------------------------------------------------------------------------------------------

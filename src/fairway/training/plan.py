@@ -58,6 +58,8 @@ class Plan:
         threads: of torch on the processor; None for as many as it has (a budget measures what is best).
         world: number of processes that share every batch, `batch_size` rows each.
         parallel: how they do, "ddp" or "fsdp".
+        compile: whether the loss is compiled; None to choose what is faster.
+        precision: of products, "float32" or "bfloat16"; "auto" to choose.
     """
 
     steps: int | None
@@ -73,6 +75,8 @@ class Plan:
     threads: int | None = None
     world: int = 1
     parallel: str = "ddp"
+    compile: bool | None = None
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         if self.steps is None and self.budget is None:

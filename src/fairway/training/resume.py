@@ -111,6 +111,10 @@ def refuse_another_plan(now: Plan, then: dict[str, Any]) -> None:
             f"expected batches of {rows} rows (batch_size x processes) as in the run so far, got {now.batch_size} x "
             f"{now.world}; pass batch_size={rows // now.world}"
         )
+    for name, free in (("compile", None), ("precision", "auto")):
+        asked, before = getattr(now, name), then.get(name)
+        if asked not in (free, before):
+            raise ValueError(f"expected {name} as in the run so far ({before}), got {asked}; leave it out")
     for name in ("lr", "steps", "evaluate_every", "checkpoint_every"):
         asked, before = getattr(now, name), then.get(name)
         bought = name in ("steps", "evaluate_every") and now.budget is not None and not asked

@@ -80,7 +80,11 @@ class Solve:
 
     def _start(self) -> None:
         rows = Rows(mix(self.plan.seed, START), len(self.batch), 0, self.model.dtype, self.model.device)
-        self.solver.start(self.model, self.batch, rows)
+        before = self.state()
+        try:
+            self.solver.start(self.model, self.batch, rows)
+        except torch.linalg.LinAlgError as error:
+            self._retreat(f"matrix ({str(error)[:80]})", before)
 
     def _take_step(self) -> dict[str, float]:
         """One iteration, or a retreat to the state before the last good one."""
@@ -91,6 +95,9 @@ class Solve:
             self._retreat(f"matrix ({str(error)[:80]})", before)
         if not math.isfinite(row.get("loss", 0.0)):
             self._retreat("loss", before)
+        broken = [name for name, value in self.model.named_parameters() if bool(value.isnan().any())]
+        if broken:
+            self._retreat(broken[0], before)
         self._good = before
         self.step += 1
         return row
@@ -98,9 +105,11 @@ class Solve:
     def _retreat(self, term: str, before: checkpoint.Snapshot) -> None:
         step, good = self.step, self._good or before
         self.load_state(good)
+        if self.step:  # what was saved since may hold what led here
+            self._save()
         self.history.stopped = f"diverged at step {step}"
         self._finish()
-        raise Diverged(step, term, self.step, self.model)
+        raise Diverged(step, term, self.step, self.model, self.out)
 
     def _listen(self, signals: Signals) -> None:
         """Leave between two iterations where a signal asked for it, with a checkpoint that a resume goes on from."""
