@@ -29,6 +29,15 @@ def test_the_span_of_chunks_is_the_span_of_all(shape):
     assert not found.whole and Extent.of(x.round()).whole
 
 
+@pytest.mark.parametrize("shape", [(50, 3), (7, 2, 2), (40,), (5, 30)])
+def test_the_span_of_all_entries_together(shape):
+    x = draw(*shape)
+    assert Extent.of(x, each=False).range == Extent.of(x).range and len(Extent.of(x, each=False).low) == 1
+    x[3], x[1] = math.nan, math.inf
+    assert Extent.of(x, each=False).gap == Extent.of(x).gap == [3] + [0] * (x.ndim - 1)
+    assert Extent.of(x, each=False).infinity == [1] + [0] * (x.ndim - 1)
+
+
 def test_a_fraction_anywhere_is_seen():
     x = torch.arange(100.0).reshape(50, 2)
     assert Extent.of(x).whole

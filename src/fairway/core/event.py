@@ -130,11 +130,11 @@ class Event:
         x = as_tensor(x, what)
         if x.ndim == 0 or (x.ndim == 1 and x.is_floating_point()):
             raise ValueError(f"expected {what} of shape (n, d) or images, got {tuple(x.shape)}; use {what}[:, None]")
-        shape, extent = tuple(x.shape[1:]), Extent.of(x.detach())
+        shape, extent = tuple(x.shape[1:]), Extent.of(x.detach(), each=False)
         missing = extent.gap is not None
         event = cls(shape, missing=missing)
         event._refuse_nonfinite(extent, what)
-        event._refuse_empty(extent, what)
+        event._refuse_empty(x, extent, what)
         low, high = map(int, extent.range)
         if x.dtype == torch.bool:
             return cls(shape, "binary")
@@ -168,7 +168,7 @@ class Event:
         """
         x = self._fitting(x, what)
         if self.counted:
-            self._check_counts(x, Extent.of(torch.atleast_1d(x.detach())), what)
+            self._check_counts(x, Extent.of(torch.atleast_1d(x.detach()), each=False), what)
         return x
 
     def check_data(self, x: Any, what: str = "x") -> Tensor:
@@ -178,7 +178,7 @@ class Event:
             ValueError: names the column and what to do.
         """
         x, extent = self._rows_of(x, what)
-        self._refuse_empty(extent, what)
+        self._refuse_empty(x, extent, what)
         if self.kind == "real" and len(self.shape) == 1 and len(x) > 1:
             self._refuse_constant(extent, what)
         return x
@@ -196,7 +196,7 @@ class Event:
         x = self._fitting(x, what)
         if x.ndim == len(self.shape):
             raise ValueError(f"expected {what} with a leading batch axis, got one observation {tuple(x.shape)}")
-        extent = Extent.of(x.detach())
+        extent = Extent.of(x.detach(), each=self.kind == "real" and len(self.shape) == 1)
         self._refuse_nonfinite(extent, what)
         if self.counted:
             self._check_counts(x, extent, what)
@@ -243,7 +243,10 @@ class Event:
                 "impute or drop those rows, or use a model that marginalises (fairway list --capability marginal)"
             )
 
-    def _refuse_empty(self, extent: Extent, what: str) -> None:
+    def _refuse_empty(self, x: Tensor, extent: Extent, what: str) -> None:
+        if extent.gap is None:
+            return
+        extent = Extent.of(x.detach())
         empty = (extent.low > extent.high).nonzero().flatten().tolist()
         if empty:
             raise ValueError(f"expected finite values in every column of {what}, got only NaN in column {empty[0]}")

@@ -37,7 +37,8 @@ class Extent:
     """The span of the values of x (n, ...), without its gaps (NaN).
 
     Args:
-        low, high: (d,) smallest and largest value of each entry of an observation; inf and -inf where all are NaN.
+        low, high: (d,) smallest and largest value of each entry of an observation, or (1,) of all; inf and -inf where
+            all are NaN.
         gap: the index of the first NaN, or None. infinity: the index of the first infinity, or None.
         whole: all values are whole numbers.
     """
@@ -49,32 +50,37 @@ class Extent:
     whole: bool = True
 
     @classmethod
-    def of(cls, x: Tensor) -> "Extent":
-        """The span of x, which has at least one entry."""
-        whole, start = cls._of_chunk(chunks(x)[0], 0, True), 0
-        for chunk in chunks(x)[1:]:
-            start += rows_per_chunk(x)
-            whole._take(cls._of_chunk(chunk, start, whole.whole))
+    def of(cls, x: Tensor, each: bool = True) -> "Extent":
+        """The span of x, which has at least one entry; of `each` entry of an observation, or of all together."""
+        first, *others = [x] if x.numel() <= ENTRIES else chunks(x)
+        whole, start = cls._of_chunk(first, 0, True, each), len(first)
+        for chunk in others:
+            whole._take(cls._of_chunk(chunk, start, whole.whole, each))
+            start += len(chunk)
         return whole
 
     @classmethod
-    def _of_chunk(cls, x: Tensor, start: int, whole: bool) -> "Extent":
+    def _of_chunk(cls, x: Tensor, start: int, whole: bool, each: bool) -> "Extent":
         """`whole`: whether it is still worth looking for fractions."""
-        flat = x.reshape(len(x), -1)
-        low, high = _span(flat)
+        flat = x.reshape(len(x), -1) if each else x.reshape(-1, 1)
+        here = cls(*_span(flat))
         if not x.is_floating_point():
-            return cls(low, high)
-        gap = None
-        if bool(low.isnan().any()):
-            nan = flat.isnan()
-            gap = _first(nan.view(x.shape), start)
-            low, high = flat.masked_fill(nan, math.inf).amin(0), flat.masked_fill(nan, -math.inf).amax(0)
-            whole = whole and _is_whole(flat.masked_fill(nan, 0.0))
-        else:
-            whole = whole and _is_whole(flat[:64]) and _is_whole(flat)
-        seen = low <= high  # a column of gaps has no range
-        infinite = bool((low.isinf() | high.isinf())[seen].any())
-        return cls(low, high, gap, _first(x.isinf(), start) if infinite else None, whole)
+            return here
+        low, high = here.range
+        if math.isnan(low):
+            return cls._with_gaps(x, flat, start, whole)
+        if math.isinf(low) or math.isinf(high):
+            here.infinity = _first(x.isinf(), start)
+        here.whole = whole and _is_whole(flat[:1]) and _is_whole(flat)
+        return here
+
+    @classmethod
+    def _with_gaps(cls, x: Tensor, flat: Tensor, start: int, whole: bool) -> "Extent":
+        nan = flat.isnan()
+        low, high = flat.masked_fill(nan, math.inf).amin(0), flat.masked_fill(nan, -math.inf).amax(0)
+        infinite = bool(flat.isinf().any())
+        whole = whole and _is_whole(flat.masked_fill(nan, 0.0))
+        return cls(low, high, _first(nan.view(x.shape), start), _first(x.isinf(), start) if infinite else None, whole)
 
     def _take(self, other: "Extent") -> None:
         """Widen this span by another's."""
@@ -85,7 +91,8 @@ class Extent:
     @property
     def range(self) -> tuple[float, float]:
         """Smallest and largest value of all."""
-        return self.low.min().item(), self.high.max().item()
+        low, high = (self.low, self.high) if len(self.low) == 1 else (self.low.min(), self.high.max())
+        return low.item(), high.item()
 
 
 def _is_whole(x: Tensor) -> bool:
@@ -94,6 +101,9 @@ def _is_whole(x: Tensor) -> bool:
 
 def _span(flat: Tensor) -> tuple[Tensor, Tensor]:
     """Smallest and largest per column, NaN where there is one; short rows are laid side by side, ten times faster."""
+    if flat.shape[1] == 1:
+        low, high = flat.flatten().aminmax()
+        return low[None], high[None]
     beside = max(1, BESIDE // flat.shape[1])
     whole = len(flat) // beside * beside
     if not whole:
@@ -105,5 +115,5 @@ def _span(flat: Tensor) -> tuple[Tensor, Tensor]:
 
 def _first(found: Tensor, start: int) -> list[int]:
     """The index of the first True in a chunk that starts at a row."""
-    row, *rest = (found.nonzero() if found.ndim else found).tolist()[0]
+    row, *rest = found.nonzero().tolist()[0]
     return [row + start, *rest]
