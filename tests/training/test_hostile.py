@@ -293,3 +293,10 @@ def test_types_that_nothing_here_writes(tmp_path):
     save_file({"a": torch.ones(2).to(torch.float8_e5m2)}, tmp_path / "w.safetensors")
     with pytest.raises(BrokenFolder, match="float8"):
         read_tensors(tmp_path / "w.safetensors")
+
+
+def test_a_log_that_is_a_link_to_a_device_is_not_read(tmp_path):
+    for target in ("/dev/zero", "/proc/kmsg"):
+        (tmp_path / "metrics.jsonl").unlink(missing_ok=True)
+        (tmp_path / "metrics.jsonl").symlink_to(target)
+        assert read_rows(tmp_path / "metrics.jsonl") == []

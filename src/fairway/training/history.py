@@ -107,7 +107,7 @@ def read_rows(path: Path, stage: int | None = None) -> list[dict[str, Any]]:
 
 def _parsed(path: Path) -> list[dict[str, Any]]:
     """Complete rows of a journal (a kill may leave half a line at the end)."""
-    if not path.is_file():
+    if not path.is_file() or not path.stat().st_size:  # what has no size may still have no end (/proc)
         return []
     if path.stat().st_size > LARGEST:
         raise BrokenFolder(f"{path} is larger than {LARGEST // 2**20} MiB: not a log; move it away")
