@@ -26,7 +26,9 @@ from fairway.core.random import Rows, seeded
 from fairway.training.log import logger
 from fairway.training.noise_ahead import Draws, Played, Untraceable
 
-OPTIONS = {"fallback_random": True}  # dropout by torch's own generator, so that compiled runs drop what eager ones drop
+OPTIONS: dict[str, Any] = {
+    "fallback_random": True
+}  # dropout by torch's own generator, so that compiled runs drop what eager ones drop
 
 Forward = Callable[[Batch, Phase, Rows], Loss]
 
