@@ -179,6 +179,39 @@ def memory(found: dict[str, Any]) -> str:
     return table(head, [cells])
 
 
+def compiled(found: dict[str, Any]) -> str:
+    """What compiled training gains, and after how many steps it pays."""
+    columns = {"eager_ms": ".2f", "compiled_ms": ".2f", "gain": ".2f", "cold_cpu_s": ".0f", "warm_cpu_s": ".0f"}
+    columns |= {"cold_pays_after": ",d", "warm_pays_after": ",d"}
+    rows = []
+    for r in found["rows"]:
+        cells = [number(r.get(name), form) for name, form in columns.items()]
+        why = r["eager_because"] or ("chosen where it pays" if r["declared"] else "only when asked")
+        rows.append([r["model"], r["data"], *cells, why])
+    head = ["model", "data", "eager ms/step", "compiled ms/step", "gain", "cold compile s", "warm compile s"]
+    return table([*head, "pays after steps, cold", "warm", "compiled"], rows)
+
+
+def two_processes(found: dict[str, Any]) -> str:
+    """How far two processes are from one."""
+    rows = []
+    for r in found["rows"]:
+        bits = "the same" if r["same_bits"] else "**others**"
+        cells = [r["name"], r["kind"], number(r["curve"], ".0e"), number(r["weights"], ".0e")]
+        rows.append([*cells, f"{r['resumed_at']} of {r['steps']}", bits, "yes" if r["loads"] else "**no**"])
+    head = ["model", "engine", "largest difference of a log", "of a weight", "resumed at", "bits then"]
+    return table([*head, "loads in one process"], rows)
+
+
+def loop_overhead(found: dict[str, Any]) -> str:
+    """The training loop against one written by hand."""
+    rows = []
+    for r in found["rows"]:
+        ratio = number(r["ratio"]) if r["ratio"] <= found["goal"] else f"**{number(r['ratio'])}**"
+        rows.append([r["name"], number(r["fit_ms"]), number(r["by_hand_ms"]), ratio, number(found["goal"], ".2f")])
+    return table(["step", "`fit`, ms", "by hand, ms", "ratio", "at most"], rows)
+
+
 SECTIONS = {
     "digits": ("Handwritten digits, 30 seconds each", "benchmarks/reproduce_digits.py", digits),
     "awkward_units": ("Awkward units", "benchmarks/reproduce_awkward_units.py", awkward_units),
@@ -186,6 +219,9 @@ SECTIONS = {
     "eight_modes": ("Eight modes of weights 1 to 8", "benchmarks/eight_modes.py", eight_modes),
     "gmm": ("Mixtures of Gaussians against scikit-learn", "benchmarks/gmm.py", gmm),
     "kill_trials": ("Killed and resumed", "benchmarks/kill_trials.py", kill_trials),
+    "compile": ("Compiled training", "benchmarks/compile.py", compiled),
+    "two_processes": ("Two processes against one", "benchmarks/two_processes.py", two_processes),
+    "loop_overhead": ("What the training loop costs", "benchmarks/loop_overhead.py", loop_overhead),
     "metrics": ("All point values of the metrics", "benchmarks/metrics.py", metrics),
     "memory": ("Training on a mapped file of 4 GB", "benchmarks/memory.py", memory),
 }

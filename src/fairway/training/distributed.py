@@ -15,7 +15,6 @@ close, or give up after a minute.
 import atexit
 import copy
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 
 from fairway.core import parallel
 from fairway.core.objective import Batch, Loss, Phase, Step
-from fairway.core.random import Rows
+from fairway.core.random import Rows, seeded
 from fairway.training import checkpoint
 from fairway.training.engine import Engine
 
@@ -91,11 +90,9 @@ class Replicated(Engine):
     """The same weights on every process; gradients are averaged (DistributedDataParallel around each player)."""
 
     def wrap(self, players: Mapping[str, list[nn.Parameter]]) -> None:
-        self._shells = {name: _Shell(self.step) for name in players}
-        self._wrapped = {name: self._around(self._shells[name], own) for name, own in players.items()}
-        self._moved = set[str]()
+        self._players, self._shells, self._wrapped = dict(players), dict[str, _Shell](), dict[str, nn.Module]()
 
-    def _around(self, shell: _Shell, own: list[nn.Parameter]) -> nn.Module:
+    def _around(self, shell: _Shell, own: list[nn.Parameter], some_unused: bool) -> nn.Module:
         """A wrapper that waits for the gradients of these parameters alone."""
         mine = {id(p) for p in own}
         others = [p for p in shell.parameters() if p.requires_grad and id(p) not in mine]
@@ -103,16 +100,19 @@ class Replicated(Engine):
             parameter.requires_grad_(False)
         try:
             return nn.parallel.DistributedDataParallel(
-                shell, forward_sync_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
+                shell, forward_sync_buffers=False, find_unused_parameters=some_unused, gradient_as_bucket_view=True
             )
         finally:
             for parameter in others:
                 parameter.requires_grad_(True)
 
     def loss(self, batch: Batch, phase: Phase, rows: Rows) -> Loss:
+        if phase.player not in self._wrapped:
+            shell, own = _Shell(self.step), self._players[phase.player]
+            some_unused = _some_unused(self.step, own, batch, phase, rows)
+            self._shells[phase.player], self._wrapped[phase.player] = shell, self._around(shell, own, some_unused)
         self._shells[phase.player].chosen = self.forward
-        with _quiet_once(phase.player, self._moved):
-            out: Loss = self._wrapped[phase.player](batch, phase, rows)
+        out: Loss = self._wrapped[phase.player](batch, phase, rows)
         return out
 
     def gradients(self, loss: Tensor, parameters: list[nn.Parameter]) -> None:
@@ -121,16 +121,16 @@ class Replicated(Engine):
         loss.backward(inputs=parameters)
 
 
-@contextmanager
-def _quiet_once(player: str, seen: set[str]) -> Iterator[None]:
-    """Parameters without a gradient are looked for at every step, since some models have them: torch asks once why."""
-    if player in seen:
-        yield
-        return
-    seen.add(player)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
-        yield
+def _some_unused(step: Step, own: list[nn.Parameter], batch: Batch, phase: Phase, rows: Rows) -> bool:
+    """Whether a loss leaves some parameters without a gradient, seen in a rehearsal that leaves no trace in buffers.
+
+    Looking for them at every step has its price, and not looking where there are some waits for ever.
+    """
+    buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
+    alike = Rows(rows.seed, rows.n, rows.start, rows.dtype, rows.device, rows.shared_by)
+    with seeded(0):
+        loss = torch.func.functional_call(step, buffers, (batch, phase, alike))
+    return any(g is None for g in torch.autograd.grad(loss.total, own, allow_unused=True))
 
 
 class Sharded(Engine):

@@ -133,7 +133,7 @@ def _learn(task: Task, asked: Options, start: checkpoint.Snapshot | None) -> Gen
     """Run the stages in order, from a checkpoint's stage on; `model.history` is the last one's."""
     model = task.model
     stages, seconds = model.stages(task.learner), 0.0
-    first = 0 if start is None else int(start[1]["plan"]["stage"])
+    first = 0 if start is None else int(start[1]["plan"].get("stage", 0))
     for index, stage in list(enumerate(stages))[first:]:
         bars = [ProgressBar(f"{model.name()} {stage.name}")] if asked.progress and processes.rank() == 0 else []
         with seeded(mix(asked.seed, BUILD, index)):
