@@ -18,7 +18,7 @@ from fairway.models.flow.real_nvp import RealNVP
 from fairway.models.gan.wgan_gp import WGANGP
 from fairway.models.latent.vae import VAE
 from fairway.training import compilation
-from fairway.training.compilation import compiled, frozen, why_eager
+from fairway.training.compilation import compiled, why_eager
 
 TABLE = Event((3,))
 MODELS = {
@@ -182,10 +182,21 @@ def test_an_error_of_the_loss_itself_is_raised_as_it_is():
         train(step, compiled(step), steps=1)
 
 
-def test_frozen_parameters_thaw_and_what_was_frozen_stays():
-    layer = nn.Linear(2, 2)
-    layer.bias.requires_grad_(False)
-    with pytest.raises(KeyError), frozen(layer.parameters()):
-        assert not layer.weight.requires_grad
-        raise KeyError
-    assert layer.weight.requires_grad and not layer.bias.requires_grad
+def test_what_does_not_move_is_frozen_within_and_what_players_share_moves():
+    class Shared(Squares):
+        def players(self, model):
+            return {"model": nn.ModuleList([model]), "other": nn.ModuleList([model, self.extra])}
+
+        def phases(self, model):
+            return (Phase(),)
+
+        def loss(self, batch, model, *, phase, generator):
+            return Loss((model(batch.u) + self.extra(batch.u)).square().mean(), {})
+
+    objective = Shared()
+    objective.extra = nn.Linear(3, 1)
+    step = Step(Line(3, 1), objective)
+    loss = compiled(step)(Batch(torch.ones(4, 3)), Phase(), Rows(0, 4)).total
+    found = torch.autograd.grad(loss, [step.model.weight, objective.extra.weight], allow_unused=True)
+    assert found[0] is not None and found[1] is None
+    assert all(p.requires_grad for p in step.parameters())

@@ -13,8 +13,7 @@ says so once.
 """
 
 import types
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from fairway.core.compiler import cannot_compile
 from fairway.core.objective import Batch, Loss, Phase, Step
 from fairway.core.random import Rows, seeded
+from fairway.samplers.mcmc import frozen
 from fairway.training.log import logger
 from fairway.training.noise_ahead import Draws, Played, Untraceable
 
@@ -83,8 +83,9 @@ class _Graph:
     """The loss of one phase as a function of tensors alone."""
 
     def __init__(self, step: Step, phase: Phase, batch: Batch, rows: Rows) -> None:
-        players = step.objective.players(step.model)
-        self.still = [p for name, player in players.items() if name != phase.player for p in player.parameters()]
+        players = dict(step.objective.players(step.model))
+        moving = set(players.pop(phase.player, step).parameters())
+        self.still = nn.ParameterList(p for player in players.values() for p in player.parameters() if p not in moving)
         self.draws = _draws(step, phase, batch, rows)
 
         def forward(batch: Batch, noise: list[Tensor]) -> Loss:
@@ -120,16 +121,3 @@ def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
     assert isinstance(function, types.FunctionType)
     function.__code__ = function.__code__.replace()
     return function
-
-
-@contextmanager
-def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Within, these parameters take no gradient."""
-    moving = [p for p in parameters if p.requires_grad]
-    try:
-        for p in moving:
-            p.requires_grad_(False)
-        yield
-    finally:
-        for p in moving:
-            p.requires_grad_(True)
