@@ -11,7 +11,7 @@ follow, or (every third) in the midst of a checkpoint, with one every second ste
 
 Writes benchmarks/results/kill_trials.json; exits 1 unless all trials pass.
 
-    python benchmarks/kill_trials.py        about 6 minutes on one core
+    python benchmarks/kill_trials.py        about 6 minutes on an idle core
 """
 
 import json
