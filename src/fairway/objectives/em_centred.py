@@ -43,8 +43,8 @@ def add(whole: Sums, x: Tensor, weight: Tensor, centres: Tensor) -> None:
     for k, centre in enumerate(centres):
         centred = x - centre
         weighted = centred * weight[k].unsqueeze(1)
-        whole.first[k] += weighted.sum(0)
-        whole.second[k] += weighted.mT @ centred if whole.second.ndim == 3 else (weighted * centred).sum(0)
+        whole.first[k] += weight[k] @ centred
+        whole.second[k] += weighted.mT @ centred if whole.second.ndim == 3 else weighted.mul_(centred).sum(0)
 
 
 def _empty(model: Any, x: Tensor) -> Sums:
@@ -53,4 +53,4 @@ def _empty(model: Any, x: Tensor) -> Sums:
 
 
 def _parts(model: Any, x: Tensor) -> list[slice]:
-    return chunks(len(x), model.components * model.dims, x.device, LEAST)
+    return chunks(len(x), max(model.components * model.dims // 8, 1), x.device, LEAST)  # gone through part by part
