@@ -205,3 +205,8 @@ def test_a_map_of_ones_own_gets_all_rows_and_one_that_measures_nothing_none():
     own.fit_chunks(torch.arange(8.0).reshape(4, 2).split(3))
     assert own.largest == 7
     Chain([Identity(Event((2,))), Log(Event((2,), "positive"))]).fit_chunks(parts())
+
+
+def test_a_spread_beyond_float64_is_refused():
+    with pytest.raises(ValueError, match="expected values whose squares float64 holds"):
+        Standardise(Event((1,))).fit(torch.tensor([[1e200], [0.0], [1.0]], dtype=torch.float64))

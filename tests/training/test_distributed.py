@@ -122,3 +122,24 @@ def test_a_signal_to_one_process_ends_both_with_a_checkpoint(tmp_path):
     said = [process.communicate(timeout=60)[0] for process in pair]
     assert all("Interrupted: stopped at step" in text for text in said), said
     assert (tmp_path / "real_nvp-endless" / "training").is_dir()
+
+
+def test_the_command_line_speaks_once(tmp_path):
+    """`python -m fairway` under `torchrun`; a mistake ends it, too."""
+    words = [
+        "-m",
+        "fairway",
+        "fit",
+        "real_nvp",
+        "moons",
+        "--steps",
+        "3",
+        "--hidden",
+        "8",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    process = start(*TORCHRUN, *words)
+    said, _ = process.communicate(timeout=100)
+    assert process.returncode == 0 and said.count("the run is in") == 1, said
+    assert load(tmp_path / "run").name() == "real_nvp"

@@ -9,6 +9,7 @@ from fairway.core.event import Event
 from fairway.core.objective import Loss
 from fairway.models.flow.real_nvp import RealNVP
 from fairway.objectives.mle import MLE
+from fairway.samplers.driver import ChainError
 from fairway.training.batches import Table
 from fairway.training.monitor import ROWS, Monitor
 from fairway.training.plan import Plan
@@ -53,6 +54,16 @@ def test_nobody_asks(flow, table):
 
 def test_nan_is_infinitely_bad(flow, table):
     assert Monitor.of(flow, Nothing(), table, PLAN)() == math.inf
+
+
+def test_chains_that_ran_away_are_infinitely_bad(flow, table, monkeypatch):
+    monitor = Monitor.of(flow, MLE(), table, PLAN)
+
+    def run_away():
+        raise ChainError("no finite chain")
+
+    monkeypatch.setattr(monitor, "_loss", run_away)
+    assert monitor() == math.inf
 
 
 def test_no_gradient_and_no_more_rows_than_needed(flow):

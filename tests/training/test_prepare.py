@@ -206,3 +206,9 @@ def test_solvers_read_mapped_rows_in_chunks_or_refuse(x, mapped, monkeypatch):
     monkeypatch.setattr("fairway.training.batches._memory", lambda: 3000)
     with pytest.raises(ValueError, match="expected data that fit into memory for what needs all 200 rows at once"):
         fit("gmm", mapped, **ONE)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta:x", ""])
+def test_a_device_that_is_not_here_is_refused(device, x, small):
+    with pytest.raises(ValueError, match="expected device among auto, cpu"):
+        fit("real_nvp", x, device=device, steps=1, **small)

@@ -20,6 +20,7 @@ COMMANDS = {
     "sample": ("fairway.cli.sample", "draw from a run: fairway sample RUN --n 64 --out samples.png"),
     "log-prob": ("fairway.cli.log_prob", "score rows: fairway log-prob RUN DATA"),
     "evaluate": ("fairway.cli.evaluate", "held-out likelihood of a run: fairway evaluate RUN [DATA]"),
+    "summary": ("fairway.cli.summary", "what a run's model is made of and answers: fairway summary RUN"),
     "compare": ("fairway.cli.compare", "several models on the same data: fairway compare DATA --models a,b,c"),
     "cite": ("fairway.cli.cite", "the papers behind a model, as BibTeX: fairway cite MODEL"),
 }

@@ -126,6 +126,7 @@ def _add_plain(parser: Any, then: Before) -> None:
 
 
 def _fit(name: str, chosen: Any, options: dict[str, Any], then: Before) -> int:
+    from fairway.core import parallel
     from fairway.data.dataset import load as load_data
     from fairway.report.held_out import record
     from fairway.training.fit import fit
@@ -139,6 +140,8 @@ def _fit(name: str, chosen: Any, options: dict[str, Any], then: Before) -> int:
     options |= {} if chosen.checkpoint_every is None else {"checkpoint_every": chosen.checkpoint_every}
     options |= {"callbacks": trackers(chosen.log, out)} if chosen.log else {}
     model = fit(name, train, progress=not chosen.quiet, **options)
+    if parallel.rank():  # one of several processes writes and speaks
+        return 0
     if part is not None:
         record(out, **part)
     print(_said(model))

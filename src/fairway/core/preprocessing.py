@@ -140,6 +140,8 @@ class Standardise(Preprocessing):
         mean = total / count
         for x in parts:
             squares = squares + self._sums((x.double() - mean).square_())[0]
+        if not bool(squares.isfinite().all()):
+            raise ValueError(f"expected values whose squares float64 holds, got a mean of {float(mean.abs().max()):g}")
         self.mean.copy_(mean.reshape(self.mean.shape))
         self.std.copy_((squares / count).sqrt().reshape(self.std.shape).clamp(min=1e-12))
 

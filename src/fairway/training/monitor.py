@@ -12,6 +12,7 @@ from fairway.core.model import Model
 from fairway.core.objective import Objective, Phase, Step
 from fairway.core.random import Rows, mix
 from fairway.metrics.registry import metrics
+from fairway.samplers.driver import ChainError
 from fairway.training.batches import Batches, Table
 from fairway.training.plan import Plan
 
@@ -44,7 +45,10 @@ class Monitor:
     @torch.no_grad()
     def __call__(self) -> float:
         """The value now; NaN counts as infinitely bad."""
-        value = self._loss() if self.name == "loss" else self._metric()
+        try:
+            value = self._loss() if self.name == "loss" else self._metric()
+        except ChainError:  # chains that ran away say as much as a NaN
+            return float("inf")
         return value if value == value else float("inf")
 
     def _loss(self) -> float:

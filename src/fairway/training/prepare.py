@@ -120,9 +120,26 @@ def _place(model: Model, learner: Learner, data: Dataset | Stream, asked: Option
     if dtype is None:
         keep = not isinstance(learner, Objective) and isinstance(data, Dataset) and data.x.dtype == torch.float64
         dtype = torch.float64 if keep else torch.get_default_dtype()
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if asked.device == "auto" else asked.device
+    place = _device(asked.device)
     model.to(device=place, dtype=dtype)
     learner.to(device=place, dtype=dtype)
+
+
+def _device(asked: str) -> torch.device:
+    """Where to train: "auto" takes the accelerator that this process was given, where there is one.
+
+    Raises:
+        ValueError: no such device here.
+    """
+    if asked == "auto":
+        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(asked)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        raise ValueError(f"expected device among auto, {here}, got {asked!r} ({str(error)[:80]})") from None
+    return device
 
 
 def _set_units(model: Model, preprocess: bool | Preprocessing) -> None:
