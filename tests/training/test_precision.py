@@ -157,6 +157,35 @@ def test_channels_last_keeps_names_values_and_losses():
     torch.testing.assert_close(losses(laid, batch, 8), losses(plain, batch, 8), rtol=1e-4, atol=1e-5)
 
 
+def test_four_and_four_steps_in_channels_last_are_eight_in_every_bit():
+    """Weights are read and moments copied in the layout of the parameters, whatever the file's."""
+
+    def go_on(step, optimiser, first, last):
+        lay_out(step)
+        for k in range(first, last):
+            loss = step(Batch(Rows(k, 16).normal(8, 8)), Phase(), Rows(k, 16)).total
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        return {name: value.contiguous() for name, value in step.state_dict().items()}
+
+    def start():
+        step = convolutional()
+        lay_out(step)
+        return step, torch.optim.AdamW(step.parameters(), lr=1e-2, fused=True)
+
+    whole = go_on(*start(), 0, 8)
+    step, optimiser = start()
+    half = go_on(step, optimiser, 0, 4)
+    moments = [{k: v.clone().contiguous() for k, v in optimiser.state[p].items()} for p in step.parameters()]
+    step, optimiser = start()
+    step.load_state_dict(half)
+    for p, saved in zip(step.parameters(), moments, strict=True):
+        optimiser.state[p] = {k: torch.empty_like(p).copy_(v) if v.ndim else v for k, v in saved.items()}
+    resumed = go_on(step, optimiser, 4, 8)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
 def test_tables_have_no_channels():
     class Odd(Convolutions):
         """Convolves a table all the same."""

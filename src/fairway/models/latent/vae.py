@@ -83,6 +83,11 @@ class VAE(HasBound, HasJoint, HasLatent, HasSample, Model):
     def preprocessing(self, event: Event) -> Preprocessing:
         return countable(event)
 
+    @property
+    def compiles(self) -> bool:
+        """Half of its time are small operations: costs, dropout, activations."""
+        return True
+
     def default_objective(self) -> Objective:
         from fairway.objectives.elbo import ELBO
 
