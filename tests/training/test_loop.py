@@ -337,3 +337,18 @@ def test_no_host_sync_between_log_rows(flow, table, monkeypatch):
         counts.append(len(syncs))
     gained = [b - a for a, b in zip([0, *counts], counts, strict=False)]
     assert all(g == 0 for k, g in enumerate(gained, 1) if k % 10 and k > 1), gained
+
+
+def test_after_any_error_the_best_weights_are_in_the_model(flow, table):
+    """A callback that fails, a disk that is full: what was learned so far is not lost."""
+
+    class Fail(Callback):
+        def on_step(self, run):
+            if run.step == 9:
+                raise OSError("no space left")
+
+    run = Run(flow, MLE(), table, table, Plan(20, None, 32, 0, evaluate_every=4), [Fail()])
+    with pytest.raises(OSError, match="no space left"):
+        list(run)
+    assert run.history.stopped == "ended by OSError" and run.history.best_step in (4, 8) and not flow.training
+    assert all(torch.equal(value, run.best[name]) for name, value in flow.state_dict().items())

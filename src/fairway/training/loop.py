@@ -134,9 +134,10 @@ class Run:
                     self._listen(signals)
                     with signals.resting():
                         yield self
-            except GeneratorExit:
-                self.history.stopped = self.history.stopped or "the loop was left"
-                self._finish()
+            except (Diverged, Interrupted):
+                raise
+            except BaseException as error:
+                self._abandon(error)
                 raise
             self._finish()
 
@@ -293,6 +294,13 @@ class Run:
         self.history.stopped = f"diverged at step {step}"
         self._finish()
         raise Diverged(step, term, self.history.best_step if self.best else self.step, self.engine.given, self.out)
+
+    def _abandon(self, error: BaseException) -> None:
+        """The loop was left early, or something failed: the best weights so far are in the model all the same."""
+        why = "the loop was left" if isinstance(error, GeneratorExit) else f"ended by {type(error).__name__}"
+        self.history.stopped = self.history.stopped or why
+        if isinstance(error, GeneratorExit) or not parallel.together():  # others may not be there to hand over shares
+            self._finish()
 
     def _finish(self) -> None:
         """Leave the best weights in the model; without a monitor, the averaged ones."""

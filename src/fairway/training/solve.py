@@ -72,9 +72,12 @@ class Solve:
                     self._listen(signals)
                     with signals.resting():
                         yield self
-        except GeneratorExit:
-            self.history.stopped = "the loop was left"
-            self._finish()
+        except (Diverged, Interrupted):
+            raise
+        except BaseException as error:
+            left = isinstance(error, GeneratorExit)
+            self.history.stopped = "the loop was left" if left else f"ended by {type(error).__name__}"
+            self._finish(save=left)
             raise
         self._finish()
 
@@ -149,8 +152,8 @@ class Solve:
             checkpoint.write(self.out, self.state())
         self._saved, self._saved_at = self.step, parallel.clock()
 
-    def _finish(self) -> None:
-        if self.step > self._saved:
+    def _finish(self, save: bool = True) -> None:
+        if save and self.step > self._saved:
             self._save()
         for callback in self.callbacks:
             callback.on_end(self)

@@ -21,8 +21,9 @@ class Tracker(Callback):
         if self._run is not run:
             if self._run is not None:  # an earlier run that never came to its end
                 self.close()
-            self._run = run
+            self._run = None
             self.open(run, settings(run))
+            self._run = run  # only what was opened is written to and closed
             for row in run.history.rows:
                 if row["step"] < run.step:
                     self.write(numbers(row), row["step"])
