@@ -150,7 +150,7 @@ def main() -> int:
     began, rows = time.perf_counter(), []
     for name, data in JOBS:
         rows.append(row_of(name, data))
-        print({k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True)
+        print({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True)
     _record.write("compile", began, {"rows": rows, "blocks": BLOCKS, "steps": STEPS})
     wrong = [r["model"] for r in rows if r.get("difference", 0.0) > SAME]
     slow = [f"{r['model']} on {r['data']}" for r in rows if r["declared"] and r.get("gain", 0.0) < GAIN]
