@@ -48,21 +48,32 @@ def same_bits(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
+def like_one(folder, kind, names):
+    """Models on two processes: the curves of one with the doubled batch, and halves that resume in the same bits."""
+    ended(start(sys.executable, SCRIPT, folder, "one", *names))
+    ended(start(*TORCHRUN, SCRIPT, folder, kind, *names))
+    for name in names:
+        one, two = folder / f"{name}-one", folder / f"{name}-{kind}"
+        assert largest_difference(one, two) < 1e-9, name
+        assert all(torch.allclose(weights(one)[k], v, atol=1e-9) for k, v in weights(two).items()), name
+        halves = folder / f"{name}-{kind}-halves"
+        assert same_bits(two, halves) and (halves / "first_step.txt").read_text() == "5", name
+        assert load(two).sample(3, generator=0).shape == (3, 3)  # in one process
+
+
 @pytest.mark.timeout(300)
 def test_two_processes_learn_what_one_learns_with_the_doubled_batch(tmp_path):
-    """One `torchrun` for all models and either way: the same curves, and halves that resume in the same bits."""
-    ended(start(sys.executable, SCRIPT, tmp_path, "one"))
-    for kind in ("ddp", "fsdp"):
-        ended(start(*TORCHRUN, SCRIPT, tmp_path, kind))
-    for name in NAMES:
-        one = tmp_path / f"{name}-one"
-        for kind in ("ddp", "fsdp"):
-            two = tmp_path / f"{name}-{kind}"
-            assert largest_difference(one, two) < 1e-7, (name, kind)  # gradient norms are logged in single precision
-            assert all(torch.allclose(weights(one)[k], v, atol=1e-9) for k, v in weights(two).items()), (name, kind)
-            halves = tmp_path / f"{name}-{kind}-halves"
-            assert same_bits(two, halves) and (halves / "first_step.txt").read_text() == "5", (name, kind)
-            assert load(two).sample(3, generator=0).shape == (3, 3)  # in one process
+    like_one(tmp_path, "ddp", NAMES)
+
+
+@pytest.mark.timeout(300)
+def test_so_they_do_with_a_share_of_the_parameters_each(tmp_path):
+    like_one(tmp_path, "fsdp", ("vae", "wgan_gp"))
+
+
+@pytest.mark.slow
+def test_so_does_every_model(tmp_path):
+    like_one(tmp_path, "fsdp", NAMES)
 
 
 @pytest.fixture(scope="module")
