@@ -200,8 +200,9 @@ class Step(nn.Module):
 
     def forward(self, batch: Batch, phase: Phase, generator: Rows) -> Loss:
         """The loss of a phase; the context is embedded here, so that its network learns too."""
-        embedded = batch.with_context(self.model.embed(batch.context))
-        return self.objective.loss(embedded, self.model, phase=phase, generator=generator)
+        if batch.context is not None:
+            batch = batch.with_context(self.model.embed(batch.context))
+        return self.objective.loss(batch, self.model, phase=phase, generator=generator)
 
 
 def merged_terms(terms: dict[str, Tensor]) -> Tensor:

@@ -1,7 +1,7 @@
 """Stop on NaN or divergence, without asking the device at every step.
 
-A window keeps every move's numbers (loss, terms, gradient norm) as one small tensor on the device. It is read once per
-log window, with a single host sync, and gives both the means for the log and the first move that was not finite. A
+A window keeps every move's numbers (loss, terms, gradient norm) on the device. They are read once per log window, with
+a single host sync, which gives both the means for the log and the first move that was not finite. A
 move may still break the weights after the last finite loss, so they are looked at, too, before a state is remembered
 as good. A run that diverged is put back to that state before the error is raised, so that the caller holds a usable
 model.
@@ -74,7 +74,7 @@ class Window:
         self._sums: dict[str, tuple[float, int]] = {}
 
     def add(self, step: int, player: str, loss: Tensor, terms: dict[str, Tensor], norm: Tensor) -> None:
-        """Keep one move's scalars: one small operation, no host sync.
+        """Keep one move's scalars: no operation, no host sync.
 
         Args:
             step: counted from 0.
@@ -83,14 +83,13 @@ class Window:
         """
         prefix = "" if player == "model" else f"{player}_"
         self._moves.append((step, (f"{prefix}loss", *terms, f"{prefix}gradient")))
-        with torch.no_grad():
-            self._on_device.append(torch.stack([v.detach().reshape(()) for v in (loss, *terms.values(), norm)]))
+        self._on_device += [v.detach() for v in (loss, *terms.values(), norm)]
 
     def check(self) -> tuple[int, str] | None:
         """(step, term) of the first bad move not yet looked at, or None; one host sync, one mean over processes."""
         if not self._moves:
             return None
-        values = parallel.mean(torch.cat([v.double() for v in self._on_device])).tolist()
+        values = parallel.mean(torch.stack([v.reshape(()) for v in self._on_device]).double()).tolist()
         moves, self._moves, self._on_device = self._moves, [], []
         for step, names in moves:
             row, values = values[: len(names)], values[len(names) :]

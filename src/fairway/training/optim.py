@@ -56,7 +56,6 @@ class Mover:
         self.optimiser.step()
         return norm
 
-    @torch.no_grad()
     def _clipped(self, gradients: list[Tensor]) -> Tensor:
         """Scale gradients down to the largest norm; returns what their norm was.
 
@@ -65,7 +64,7 @@ class Mover:
         """
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         if self.how.clip is not None:
-            torch._foreach_mul_(gradients, (self.how.clip / (norm + 1e-6)).clamp(max=1.0))
+            torch._foreach_mul_(gradients, (norm + 1e-6).reciprocal_().mul_(self.how.clip).clamp_(max=1.0))
         return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
 
@@ -83,7 +82,6 @@ class Average:
         self.shadow = {name: weight.clone() for name, weight in self._weights.items()}
         self._listed = list(self._weights.values())
 
-    @torch.no_grad()
     def update(self, step: int) -> None:
         """Move the average towards the weights after step `step`."""
         if self.ema:
