@@ -29,7 +29,7 @@ def start(*words):
 
 def ended(process, seconds=240):
     said, _ = process.communicate(timeout=seconds)
-    assert process.returncode == 0, said[-3000:]
+    assert process.returncode == 0, said[-9000:]
 
 
 def weights(folder):

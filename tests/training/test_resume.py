@@ -26,7 +26,7 @@ from fairway.training.files import BrokenFolder, read_json, write_json
 from fairway.training.fit import fit
 from fairway.training.history import read_rows
 from fairway.training.plan import Plan
-from fairway.training.resume import ENVIRONMENT, keep_the_place, refuse_another_plan
+from fairway.training.resume import ENVIRONMENT, STARTED, begin, keep_the_place, last_of, refuse_another_plan
 from fairway.training.run_folder import load
 
 
@@ -487,3 +487,16 @@ def test_a_solver_may_go_on_for_longer(x, tmp_path, said):
     assert longer.history.steps == 15
     assert same(state(longer), state(fit("gmm", x, components=3, tolerance=-1.0, steps=15)))
     assert isinstance(longer.default_objective(), EM)
+
+
+def test_a_second_process_of_a_resumed_run_touches_nothing(x, small, tmp_path):
+    """What looks like the rest of a killed write may be the first process's writing of this moment."""
+    model = fit("real_nvp", x, steps=2, out=tmp_path, **small)
+    halves = [tmp_path / ".metrics.jsonl.123.tmp", tmp_path / "training" / ".checkpoint.safetensors.123.tmp"]
+    for half in halves:
+        half.write_text("half")
+    entry = read_json(tmp_path / STARTED)
+    assert last_of(tmp_path, entry)[1]["step"] == model.history.steps
+    assert all(half.exists() for half in halves)
+    assert begin(tmp_path, entry, True)[1]["step"] == model.history.steps
+    assert not any(half.exists() for half in halves)

@@ -30,7 +30,7 @@ from fairway.training.loop import Run
 from fairway.training.options import Options
 from fairway.training.plan import Plan
 from fairway.training.prepare import BUILD, Task, prepare
-from fairway.training.resume import begin, go_on, identity
+from fairway.training.resume import begin, go_on, identity, last_of
 from fairway.training.solve import Solve
 
 START_ROWS = 4096  # rows an objective may look at before the first step
@@ -200,7 +200,7 @@ def _open_folder(folder: Path, task: Task, asked: Options) -> checkpoint.Snapsho
     if task.init and processes.rank() == 0:
         transfer.keep(folder, task.init.source)
     processes.wait()
-    return begin(folder, run, True) if asked.resume and processes.rank() else start
+    return last_of(folder, run) if asked.resume and processes.rank() else start  # only the first process may tidy up
 
 
 def _close_folder(folder: Path, task: Task, asked: Options) -> None:

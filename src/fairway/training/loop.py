@@ -16,7 +16,6 @@ or a loss said to one of them is what it says to all.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 
 from fairway.core import parallel
 from fairway.core.model import Model
-from fairway.core.objective import Objective, Optimisation, Phase, Step
+from fairway.core.objective import Objective, Phase, Step
 from fairway.core.random import Rows, mix, seeded
 from fairway.samplers.driver import ChainError
 from fairway.training import checkpoint, snapshot
@@ -36,8 +35,9 @@ from fairway.training.guard import Diverged, Window, not_finite
 from fairway.training.history import History, Journal
 from fairway.training.interrupt import Interrupted, Signals, interruptible
 from fairway.training.monitor import Monitor
-from fairway.training.optim import Average, Mover
+from fairway.training.optim import Average
 from fairway.training.plan import Plan
+from fairway.training.players import counterpart, drops, how, movers
 from fairway.training.rehearse import rehearsed
 
 OVERRUN = 1.25  # a run may take this many times its budget before the clock ends it
@@ -76,14 +76,14 @@ class Run:
         self.batches = Batches(model, train, plan.batch_size, plan.seed, (parallel.rank(), parallel.size()))
         self.monitor = Monitor.of(self.model, self.objective, held_out, plan)
         self.phases = list(self.objective.phases(self.model))
-        self.movers = self._movers(self._same(model, part))
+        self.movers = movers(self.model, self.objective, self.phases, counterpart(part, model, self.model), plan.lr)
         self.engine.wrap({name: mover.parameters for name, mover in self.movers.items()})
-        self.average = Average(self.model, self._how("model").ema)
+        self.average = Average(self.model, how(self.model, self.objective, "model").ema)
         self.history = History(monitor=self.monitor.name if self.monitor else None)
         self.step, self.stale, self.spent = 0, 0, 0.0
         self.best: dict[str, Tensor] = {}  # replaced, never changed in place: snapshots share it
         self._origin, self._lr, self._saved = time.perf_counter(), 0.0, 0
-        self._drops = _drops(self.engine.step)
+        self._drops = drops(self.engine.step)
         self._place = {"dtype": self.model.dtype, "device": self.model.device, "shared_by": parallel.size()}
         self._window = Window()
         self._good: checkpoint.Snapshot | None = None
@@ -92,24 +92,6 @@ class Run:
     def leads(self) -> bool:
         """Whether this process writes and prints: the first of several, or the only one."""
         return parallel.rank() == 0
-
-    def _same(self, model: Model, part: nn.Module | None) -> nn.Module | None:
-        """The part of the model that the engine trains."""
-        names = {id(module): name for name, module in model.named_modules()}
-        return None if part is None else self.model.get_submodule(names[id(part)])
-
-    def _movers(self, part: nn.Module | None) -> dict[str, Mover]:
-        """An optimiser for every player that moves."""
-        players = dict(self.objective.players(self.model))
-        if part is not None:
-            players["model"] = part
-        names = dict.fromkeys(phase.player for phase in self.phases)
-        return {name: Mover(players[name], self._how(name)) for name in names}
-
-    def _how(self, player: str) -> Optimisation:
-        own = getattr(self.model, "optimisation", None) if player == "model" else None
-        how: Optimisation = own or self.objective.optimisation_of(player)
-        return how if self.plan.lr is None else replace(how, lr=self.plan.lr)
 
     # -- the loop -----------------------------------------------------------------------------------------------
     def __iter__(self) -> Iterator["Run"]:
@@ -327,8 +309,3 @@ class Run:
         snapshot.put_back(self, state)
         self._saved, self._window = self.step, Window()
         self._good = self.state()
-
-
-def _drops(module: nn.Module) -> bool:
-    """Whether any layer draws from the global generator, which is then seeded at every step."""
-    return any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in module.modules())

@@ -60,16 +60,25 @@ def begin(folder: Path, entry: dict[str, Any], resume: bool) -> checkpoint.Snaps
         FileExistsError: a fresh start would overwrite something else.
     """
     if resume and (folder / STARTED).exists():
-        _compare(read_json(folder / STARTED), entry, folder)
         sweep(folder)
         sweep(folder / STARTED.parent)
-        return checkpoint.read(folder)
+        return last_of(folder, entry)
     claim(folder, entry)
     clear(folder)
     (folder / STARTED.parent).mkdir(parents=True, exist_ok=True)
     write_json(folder / STARTED, entry)
     write_json(folder / ENVIRONMENT, _environment())
     return None
+
+
+def last_of(folder: Path, entry: dict[str, Any]) -> checkpoint.Snapshot | None:
+    """The last snapshot of a run that was started, held against what is to go on; nothing in the folder is touched.
+
+    Raises:
+        BrokenFolder: the data or the options changed, or the checkpoint is damaged.
+    """
+    _compare(read_json(folder / STARTED), entry, folder)
+    return checkpoint.read(folder)
 
 
 def _compare(before: Any, now: dict[str, Any], folder: Path) -> None:
