@@ -34,7 +34,7 @@ demo: .venv/.stamp  ## seven models, one of each family, on handwritten digits: 
 # One torch thread per worker: two workers on two cores must not fight over them.
 test: lint  ## lint, types, layers, then every quick test and every example in the docs
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -q -m "not slow" -n $(WORKERS) --durations=10 tests
-	$(BIN)/pytest -q README.md $(wildcard docs) src
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -q --timeout 600 README.md $(wildcard docs) src
 
 test-slow: .venv/.stamp  ## the tests that take minutes
 	$(BIN)/pytest -q -m slow --timeout 1800
