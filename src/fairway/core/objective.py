@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fairway.core.capability import Capability, require
 from fairway.core.config import Configurable
-from fairway.core.random import Rows
+from fairway.core.random import Rows, seeded
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,13 @@ class Step(nn.Module):
         if batch.context is not None:
             batch = batch.with_context(self.model.embed(batch.context))
         return self.objective.loss(batch, self.model, phase=phase, generator=generator)
+
+    def rehearse(self, batch: Batch, phase: Phase, generator: Rows) -> Loss:
+        """A loss that leaves no trace in buffers or in torch's own generators: to see what it draws, or depends on."""
+        buffers = {name: buffer.clone() for name, buffer in self.named_buffers()}
+        with seeded(0):
+            loss: Loss = torch.func.functional_call(self, buffers, (batch, phase, generator))
+        return loss
 
 
 def merged_terms(terms: dict[str, Tensor]) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from fairway.core.compiler import cannot_compile
 from fairway.core.objective import Batch, Loss, Phase, Step
-from fairway.core.random import Rows, seeded
+from fairway.core.random import Rows
 from fairway.samplers.mcmc import frozen
 from fairway.training.log import logger
 from fairway.training.noise_ahead import Draws, Played, Untraceable
@@ -86,7 +86,7 @@ class _Graph:
         players = dict(step.objective.players(step.model))
         moving = set(players.pop(phase.player, step).parameters())
         self.still = nn.ParameterList(p for player in players.values() for p in player.parameters() if p not in moving)
-        self.draws = _draws(step, phase, batch, rows)
+        self.draws = Draws.of(lambda noise: step.rehearse(batch, phase, noise), rows)
 
         def forward(batch: Batch, noise: list[Tensor]) -> Loss:
             return step.forward(batch, phase, Played(rows, noise))
@@ -103,17 +103,6 @@ class _Graph:
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, dynamic=False, fullgraph=True, options=OPTIONS)
-
-
-def _draws(step: Step, phase: Phase, batch: Batch, rows: Rows) -> Draws:
-    """What a phase draws, seen in a rehearsal that leaves no trace in buffers or generators."""
-    buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
-
-    def rehearse(rows: Rows) -> Any:
-        return torch.func.functional_call(step, buffers, (batch, phase, rows))
-
-    with seeded(0):
-        return Draws.of(rehearse, rows)
 
 
 def _alone(function: Callable[..., Any]) -> Callable[..., Any]:

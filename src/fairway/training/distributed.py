@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from fairway.core import parallel
 from fairway.core.objective import Batch, Loss, Phase, Step
-from fairway.core.random import Rows, seeded
+from fairway.core.random import Rows
 from fairway.training import checkpoint
 from fairway.training.engine import Engine
 
@@ -126,10 +126,7 @@ def _some_unused(step: Step, own: list[nn.Parameter], batch: Batch, phase: Phase
 
     Looking for them at every step has its price, and not looking where there are some waits for ever.
     """
-    buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
-    alike = Rows(rows.seed, rows.n, rows.start, rows.dtype, rows.device, rows.shared_by)
-    with seeded(0):
-        loss = torch.func.functional_call(step, buffers, (batch, phase, alike))
+    loss = step.rehearse(batch, phase, rows.spawn())
     return any(g is None for g in torch.autograd.grad(loss.total, own, allow_unused=True))
 
 
@@ -177,7 +174,9 @@ class Sharded(Engine):
         return {name: _as_held(t, like.get(name)) for name, t in tensors.items()}
 
     def use(self, compile: bool, precision: str) -> None:
-        super().use(False, precision)  # parameters come and go around a forward, which no graph expects
+        if compile:  # parameters come and go around a forward, which no graph expects
+            raise ValueError("expected compile='auto' or 'off' with parallel='fsdp', got 'on'; or take 'ddp'")
+        super().use(False, precision)
 
     def end(self) -> None:
         super().end()

@@ -184,7 +184,8 @@ class Run:
             return
         self._log()
         self._remember()
-        self._write()
+        if self._saved < self.step:
+            self._write()
         self.history.stopped = f"stopped by {signals.asked}"
         self._finish()
         raise Interrupted(signals.asked, self.step, self.out, self.engine.given)

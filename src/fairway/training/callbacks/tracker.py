@@ -6,13 +6,14 @@ once and in order; one that goes on with an older record asks for those it lacks
 are recorded apart.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from fairway.core.config import to_json
 from fairway.training.callbacks.base import Callback
 
 
-class Tracker(Callback):
+class Tracker(Callback, ABC):
     """Opens, writes and closes a record; subclasses say how."""
 
     _run: Any = None
@@ -41,13 +42,13 @@ class Tracker(Callback):
             self._run = None
             self.close()
 
+    @abstractmethod
     def open(self, run: Any, settings: dict[str, Any]) -> None:
         """Start the record of a run with its settings, JSON-ready."""
-        raise NotImplementedError(f"{type(self).__name__} must say how a record is opened")
 
+    @abstractmethod
     def write(self, row: dict[str, float], step: int) -> None:
         """Add numbers by name; may be called twice for a step, under other names."""
-        raise NotImplementedError(f"{type(self).__name__} must say how numbers are written")
 
     def close(self) -> None:
         """End the record."""
