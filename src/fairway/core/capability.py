@@ -88,6 +88,14 @@ class HasReparameterised(Capability, asks="sample_and_log_prob", hooks=("_rsampl
         """u (n, *U) and log p(u) (n,), differentiable in the parameters."""
 
 
+class HasTemperature(Capability, asks="temperature", hooks=("_sample_at",)):
+    """Draws that are more (below 1) or less (above 1) typical than the model's own."""
+
+    @abstractmethod
+    def _sample_at(self, n: int, context: Tensor | None, rows: Rows, temperature: float) -> Tensor:
+        """(n, *U): draws at a temperature; at 1 they are the model's."""
+
+
 class HasBound(Capability, asks="bound", hooks=("_bound_terms",)):
     """A lower bound on the log density, as named costs."""
 
@@ -218,7 +226,7 @@ class HasGibbs(Capability, asks="gibbs", hooks=("_resample", "blocks")):
 
 
 CAPABILITIES: tuple[type[Capability], ...] = (
-    HasSample, HasScore, HasEnergy, HasLogProb, HasReparameterised, HasBound, HasDecoder, HasJoint, HasLatent,
+    HasSample, HasScore, HasEnergy, HasLogProb, HasReparameterised, HasTemperature, HasBound, HasDecoder, HasJoint, HasLatent,
     HasVelocity, HasDenoiser, HasFlowMap, HasDiscreteDenoiser, HasMarginal, HasConditional, HasGibbs,
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from fairway.core.registry import Registry
 
 SAMPLERS = {
     "direct": "fairway.core.sampler:Direct",
+    "temperature": "fairway.samplers.temperature:Temperature",
     "mcmc": "fairway.samplers.mcmc:MCMC",
     "probability_flow": "fairway.samplers.ode:ProbabilityFlow",
     # kernels

@@ -34,6 +34,7 @@ class Warped(Flow):
     """A flow of two links, for the clauses of the base class."""
 
     cites = ("dinh2017real_nvp",)
+    least_dims = 2
 
     def __init__(self, event, context_event=None):
         super().__init__(event, context_event)

@@ -8,8 +8,10 @@ Scales are bounded smoothly and conditioners start at zero: the flow starts as t
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import nn
 
 from fairway.core.event import Event
 from fairway.core.model import Case
@@ -38,6 +40,7 @@ class RealNVP(Flow):
     torch.Size([3, 2])
     """
 
+    least_dims = 2
     cites = ("dinh2017real_nvp",)
     optimisation = Optimisation(lr=2e-3, ema=0.995, clip=5.0)
     tiny = [
@@ -55,8 +58,10 @@ class RealNVP(Flow):
         transforms: int = 8,
         hidden: Sequence[int] = (128, 128),
         dropout: float | None = None,
+        base: Any = "normal",
+        embedding: nn.Module | None = None,
     ) -> None:
-        super().__init__(event, context_event)
+        super().__init__(event, context_event, base=base, embedding=embedding)
         dropout = (0.2 if event.image else 0.0) if dropout is None else dropout
         shape = tuple(s or 1 for s in self.model_event.shape)
         links: list[Transform] = []
