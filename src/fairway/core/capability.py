@@ -226,8 +226,8 @@ class HasGibbs(Capability, asks="gibbs", hooks=("_resample", "blocks")):
 
 
 CAPABILITIES: tuple[type[Capability], ...] = (
-    HasSample, HasScore, HasEnergy, HasLogProb, HasReparameterised, HasTemperature, HasBound, HasDecoder, HasJoint, HasLatent,
-    HasVelocity, HasDenoiser, HasFlowMap, HasDiscreteDenoiser, HasMarginal, HasConditional, HasGibbs,
+    HasSample, HasScore, HasEnergy, HasLogProb, HasReparameterised, HasTemperature, HasBound, HasDecoder, HasJoint,
+    HasLatent, HasVelocity, HasDenoiser, HasFlowMap, HasDiscreteDenoiser, HasMarginal, HasConditional, HasGibbs,
 )  # fmt: skip
 
 
