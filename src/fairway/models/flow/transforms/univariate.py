@@ -1,8 +1,10 @@
 """Increasing maps of one number, as pure functions of (value, parameters).
 
-    affine   z = u e^s + t,   ladj = s,   s = B tanh(a / B)          (phi = (a, t); B = 3 keeps a step within e^3)
+    shift    z = u + t,         ladj = 0                          phi = (t,)
+    affine   z = u e^s + t,     ladj = s,   s = B tanh(a / B)     phi = (a, t); B = 3 keeps a step within e^3
 
-phi has a leading axis of parameters: (parameters, B, d); values and ladj are (B, d). With phi = 0 each is the identity.
+phi has a leading axis of parameters, (parameters, *shape), for values and ladj of any shape. With phi = 0 each map is
+the identity. The rational-quadratic spline has a file of its own.
 """
 
 from collections.abc import Callable
@@ -30,20 +32,32 @@ class Univariate:
     to_data: Map
 
 
-def _log_scale(a: Tensor) -> Tensor:
+def log_scale(a: Tensor) -> Tensor:
+    """A log scale bounded smoothly, near a around 0."""
     return LARGEST_LOG_SCALE * torch.tanh(a / LARGEST_LOG_SCALE)
 
 
 def affine_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     """z = u e^s + t."""
-    s = _log_scale(phi[0])
-    return u * s.exp() + phi[1], s
+    s = log_scale(phi[0])
+    return torch.addcmul(phi[1], u, s.exp()), s
 
 
 def affine_to_data(z: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     """u = (z - t) e^-s."""
-    s = _log_scale(phi[0])
+    s = log_scale(phi[0])
     return (z - phi[1]) * (-s).exp(), -s
 
 
+def shift_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+    """z = u + t."""
+    return u + phi[0], torch.zeros_like(u)
+
+
+def shift_to_data(z: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+    """u = z - t."""
+    return z - phi[0], torch.zeros_like(z)
+
+
 affine = Univariate(2, affine_to_latent, affine_to_data)
+shift = Univariate(1, shift_to_latent, shift_to_data)
