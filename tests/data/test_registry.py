@@ -1,5 +1,6 @@
 """The table of names costs nothing and every line of it works."""
 
+import inspect
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 
 from fairway.data import DATASETS, datasets
 
-ON_DISK = ("mnist", "fashion_mnist", "binarized_mnist")
+ON_DISK = [name for name in DATASETS if "folder" in inspect.signature(datasets[name]).parameters]
 
 
 def test_listing_imports_nothing_heavy():
@@ -20,8 +21,9 @@ def test_listing_imports_nothing_heavy():
 
 def test_dataset_module_leaves_optional_packages_alone():
     code = (
-        "import sys, fairway.data.dataset, fairway.data.images, fairway.data.tabular, fairway.data.toy; "
-        "assert not {'sklearn', 'pandas', 'pyarrow', 'PIL'} & set(sys.modules), 'optional import'"
+        "import sys, fairway.data.dataset, fairway.data.images, fairway.data.tabular, fairway.data.toy, "
+        "fairway.data.uci, fairway.data.maf_tables, fairway.data.bsds300; "
+        "assert not {'sklearn', 'pandas', 'pyarrow', 'PIL', 'h5py'} & set(sys.modules), 'optional import'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -31,6 +33,13 @@ def test_every_name_gives_a_dataset_that_fits_its_event(name):
     data = datasets[name]()
     data.event.check_data(data.x)
     assert data.labels is None or data.labels.min() == 0
+
+
+@pytest.mark.parametrize("name", ON_DISK)
+def test_absent_files_say_where_to_get_them(name, monkeypatch):
+    monkeypatch.delenv("FAIRWAY_DATA", raising=False)
+    with pytest.raises(FileNotFoundError, match=r"expected the files of .*get them from \S+.*FAIRWAY_DATA="):
+        datasets[name]()
 
 
 def test_a_near_name_is_suggested():

@@ -12,12 +12,9 @@ MNIST has three protocols whose likelihoods differ by tens of nats and are never
 """
 
 import gzip
-import hashlib
 import math
-import os
 import zlib
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +24,8 @@ from torch import Tensor
 from fairway.core.event import Event
 from fairway.data.dataset import Dataset
 from fairway.data.files import read_file
+from fairway.data.locate import Folder, locate
 from fairway.data.optional import need
-
-Folder = str | PathLike[str] | None
 
 IDX = (
     "train-images-idx3-ubyte.gz",
@@ -191,30 +187,7 @@ def find_files(name: str, folder: Folder = None) -> list[Path]:
         FileNotFoundError: a file is absent.
         ValueError: a file has another SHA-256 digest.
     """
-    given = folder or os.environ.get("FAIRWAY_DATA")
-    places = [] if not given else [Path(given).expanduser(), Path(given).expanduser() / name]
-    found = {file: next((p / file for p in places if (p / file).is_file()), None) for file in DIGESTS[name]}
-    absent = [file for file, path in found.items() if path is None]
-    if absent:
-        where = f"in {places[0]} or {places[1]}" if places else "(FAIRWAY_DATA is not set)"
-        raise FileNotFoundError(
-            f"expected the files of {name} {where}, found no {', '.join(absent)}; get them from {ORIGINS[name]} and "
-            "set FAIRWAY_DATA to their folder (export FAIRWAY_DATA=/path/to/data) or pass folder="
-        )
-    paths = [path for path in found.values() if path is not None]
-    for path in paths:
-        _check_digest(path, DIGESTS[name][path.name])
-    return paths
-
-
-def _check_digest(path: Path, expected: str) -> None:
-    with path.open("rb") as file:
-        got = hashlib.file_digest(file, "sha256").hexdigest()
-    if got != expected:
-        raise ValueError(
-            f"expected {path} with SHA-256 {expected[:12]}..., got {got[:12]}...; "
-            "it is truncated or another version: download it again"
-        )
+    return locate(name, DIGESTS[name], ORIGINS[name], folder, name)
 
 
 def read_idx(path: Path) -> Tensor:
