@@ -96,6 +96,22 @@ class HasTemperature(Capability, asks="temperature", hooks=("_sample_at",)):
         """(n, *U): draws at a temperature; at 1 they are the model's."""
 
 
+class HasGuidance(Capability, asks="guidance", hooks=("_sample_guided",)):
+    """Draws that follow their context more (above 1) or less (below 1) than the model's own."""
+
+    @abstractmethod
+    def _sample_guided(self, n: int, context: Tensor | None, rows: Rows, scale: float) -> Tensor:
+        """(n, *U): draws at a guidance scale; at 1 they are the model's, at 0 they ignore the context."""
+
+
+class HasPath(Capability, asks="path", hooks=("_log_prob_and_path",)):
+    """A density by a path from data to noise, with what the path costs."""
+
+    @abstractmethod
+    def _log_prob_and_path(self, u: Tensor, context: Tensor | None, rows: Rows) -> tuple[Tensor, dict[str, Tensor]]:
+        """log p(u) (B,), nats, and costs by name (B,); the noise of an estimate comes from `rows`."""
+
+
 class HasBound(Capability, asks="bound", hooks=("_bound_terms",)):
     """A lower bound on the log density, as named costs."""
 
@@ -226,8 +242,9 @@ class HasGibbs(Capability, asks="gibbs", hooks=("_resample", "blocks")):
 
 
 CAPABILITIES: tuple[type[Capability], ...] = (
-    HasSample, HasScore, HasEnergy, HasLogProb, HasReparameterised, HasTemperature, HasBound, HasDecoder, HasJoint,
-    HasLatent, HasVelocity, HasDenoiser, HasFlowMap, HasDiscreteDenoiser, HasMarginal, HasConditional, HasGibbs,
+    HasSample, HasScore, HasEnergy, HasLogProb, HasReparameterised, HasTemperature, HasGuidance, HasPath, HasBound,
+    HasDecoder, HasJoint, HasLatent, HasVelocity, HasDenoiser, HasFlowMap, HasDiscreteDenoiser, HasMarginal,
+    HasConditional, HasGibbs,
 )  # fmt: skip
 
 
