@@ -14,6 +14,9 @@ MODELS = {
     "vae": "fairway.models.latent.vae:VAE",
     # flow
     "real_nvp": "fairway.models.flow.real_nvp:RealNVP",
+    "cnf": "fairway.models.flow.cnf:CNF",
+    "planar": "fairway.models.flow.planar:PlanarFlow",
+    "radial": "fairway.models.flow.radial:RadialFlow",
     # gan
     "wgan_gp": "fairway.models.gan.wgan_gp:WGANGP",
     # energy
