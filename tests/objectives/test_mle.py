@@ -56,3 +56,11 @@ def test_its_gradient_vanishes_at_the_moments_of_the_data():
         model.log_std.copy_(u.std(0, correction=0).log())
     _loss(model, Batch(u)).total.backward()
     assert model.mean.grad.abs().max() < 1e-4 and model.log_std.grad.abs().max() < 1e-4
+
+
+def test_a_model_that_starts_from_data_sees_rows_first():
+    model, seen = Diagonal(Event((2,))), []
+    MLE().start(model, torch.ones(5, 2))
+    model._start = seen.append
+    MLE().start(model, torch.ones(5, 2))
+    assert [rows.shape for rows in seen] == [(5, 2)]

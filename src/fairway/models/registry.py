@@ -14,6 +14,7 @@ MODELS = {
     "vae": "fairway.models.latent.vae:VAE",
     # flow
     "real_nvp": "fairway.models.flow.real_nvp:RealNVP",
+    "glow": "fairway.models.flow.glow:Glow",
     "cnf": "fairway.models.flow.cnf:CNF",
     "planar": "fairway.models.flow.planar:PlanarFlow",
     "radial": "fairway.models.flow.radial:RadialFlow",

@@ -5,6 +5,8 @@ For counted data under a continuous model the expectation is over the dequantise
 
 from typing import Any
 
+from torch import Tensor
+
 from fairway.core.capability import HasLogProb
 from fairway.core.objective import Batch, Loss, Objective, Phase
 from fairway.core.random import Rows
@@ -14,6 +16,12 @@ class MLE(Objective):
     """Negative log-likelihood, nats per entry of the model's event."""
 
     requires = (HasLogProb,)
+
+    def start(self, model: Any, u: Tensor) -> None:
+        """A model whose layers start from data (`_start(u)`: a flow's ActNorm) sees some rows first."""
+        hook = getattr(model, "_start", None)
+        if hook is not None:
+            hook(u)
 
     def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
         nll = batch.mean(-model._log_prob(batch.u, batch.context)) / model.model_event.dims
