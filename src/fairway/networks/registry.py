@@ -5,6 +5,7 @@ from fairway.core.registry import Registry
 NETWORKS = {
     "conv_net": "fairway.networks.conv:ConvNet",
     "mlp": "fairway.networks.mlp:MLP",
+    "tangent_mlp": "fairway.networks.tangent_mlp:TangentMLP",
     "masked_mlp": "fairway.networks.masked:MaskedMLP",
     "resnet": "fairway.networks.resnet:ResNet",
     "time_mlp": "fairway.networks.time_mlp:TimeMLP",

@@ -4,11 +4,13 @@ from fairway.core.registry import Registry
 
 OBJECTIVES = {
     "mle": "fairway.objectives.mle:MLE",
+    "kinetic_mle": "fairway.objectives.kinetic_mle:KineticMLE",
     "em": "fairway.objectives.em:EM",
     "counts": "fairway.objectives.counts:Counts",
     "elbo": "fairway.objectives.elbo:ELBO",
     "adversarial": "fairway.objectives.adversarial:Adversarial",
     "persistent": "fairway.objectives.persistent:PersistentContrastiveDivergence",
+    "reverse_kl": "fairway.objectives.reverse_kl:ReverseKL",
     "flow_matching": "fairway.objectives.flow_matching:ConditionalFlowMatching",
 }
 
