@@ -10,7 +10,8 @@ from fairway.core.event import Event
 from fairway.core.numerics import standard_normal_log_prob
 from fairway.core.random import Rows, seeded
 from fairway.models.latent.likelihood import soft_limit
-from fairway.models.latent.vae import VAE, kl_to_standard_normal
+from fairway.models.latent.posterior import kl_to_standard_normal
+from fairway.models.latent.vae import VAE
 
 D, Z = 4, 2
 
@@ -194,3 +195,22 @@ def test_the_limit_of_the_scale_is_the_identity_near_zero():
     x = torch.linspace(-0.1, 0.1, 11, dtype=torch.float64)
     torch.testing.assert_close(soft_limit(x), x, atol=2e-5, rtol=0)
     assert soft_limit(torch.tensor(1e6)).item() <= 5
+
+
+@pytest.mark.parametrize("posterior", ["planar", "radial"])
+def test_with_a_flow_for_a_posterior_weights_and_bound_are_those_of_the_same_model(posterior):
+    model, k = build(Event((6,), "binary"), posterior=posterior, transforms=3), 4000
+    for parameter in model.bend.parameters():
+        parameter.data.normal_(0, 0.15, generator=torch.Generator().manual_seed(0))
+    u = (Rows(0, 10).uniform(6) < 0.5).long()
+    exact = log_prob_by_quadrature(model, u)
+    log_w = model._log_weight(u.repeat(k, 1), None, Rows(1, 10 * k, dtype=torch.float64)).reshape(k, 10)
+    share = log_w.softmax(0).square().sum(0)  # 1 / ess
+    assert ((log_w.logsumexp(0) - math.log(k) - exact).abs() < 5 * share.sqrt()).all() and (share < 0.05).all()
+    mean, error = bound(model, u, 200)
+    assert (mean < exact + 4 * error).all()
+    assert ((log_w.mean(0) - mean).abs() < 4 * error + 0.08).all()
+    q, rows = model.posterior(u), Rows(3, 10, dtype=torch.float64)
+    z, _ = q.draw_and_log_prob(rows)
+    again = model._log_weight(u, None, Rows(3, 10, dtype=torch.float64))
+    torch.testing.assert_close(again, model._log_joint(u, z) - q.log_prob(z), atol=1e-8, rtol=1e-8)
