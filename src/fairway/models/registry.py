@@ -16,8 +16,11 @@ MODELS = {
     "real_nvp": "fairway.models.flow.real_nvp:RealNVP",
     "glow": "fairway.models.flow.glow:Glow",
     "cnf": "fairway.models.flow.cnf:CNF",
+    "tarflow": "fairway.models.flow.tarflow:TarFlow",
     "planar": "fairway.models.flow.planar:PlanarFlow",
     "radial": "fairway.models.flow.radial:RadialFlow",
+    "i_resnet": "fairway.models.flow.i_resnet:IResNet",
+    "mintnet": "fairway.models.flow.mintnet:MintNet",
     # gan
     "wgan_gp": "fairway.models.gan.wgan_gp:WGANGP",
     # energy

@@ -4,6 +4,8 @@ from fairway.core.registry import Registry
 
 OBJECTIVES = {
     "mle": "fairway.objectives.mle:MLE",
+    "noisy_mle": "fairway.objectives.noisy_mle:NoisyMLE",
+    "unbiased_mle": "fairway.objectives.unbiased_mle:UnbiasedMLE",
     "kinetic_mle": "fairway.objectives.kinetic_mle:KineticMLE",
     "em": "fairway.objectives.em:EM",
     "counts": "fairway.objectives.counts:Counts",
