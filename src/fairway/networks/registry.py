@@ -6,6 +6,7 @@ NETWORKS = {
     "conv_net": "fairway.networks.conv:ConvNet",
     "mlp": "fairway.networks.mlp:MLP",
     "tangent_mlp": "fairway.networks.tangent_mlp:TangentMLP",
+    "causal_transformer": "fairway.networks.causal_transformer:CausalTransformer",
     "masked_mlp": "fairway.networks.masked:MaskedMLP",
     "resnet": "fairway.networks.resnet:ResNet",
     "time_mlp": "fairway.networks.time_mlp:TimeMLP",

@@ -5,7 +5,7 @@
 Many fields carry the data to the base; likelihood alone does not choose among them. The kinetic energy asks for the
 least transport (Benamou and Brenier 2000: straight lines at constant speed), the Jacobian's norm for neighbours that
 travel together, and a solver follows such lines in few steps. Both weights are 0.01 in the paper.
-Source: Finlay, Jacobsen, Nurbekyan and Oberman 2020, How to train your neural ODE, equations 6, 7 and algorithm 1.
+Source: Finlay, Jacobsen, Nurbekyan and Oberman 2020, How to train your neural ODE.
 """
 
 from typing import Any

@@ -5,6 +5,8 @@ from fairway.core.registry import Registry
 SAMPLERS = {
     "direct": "fairway.core.sampler:Direct",
     "temperature": "fairway.samplers.temperature:Temperature",
+    "guided": "fairway.samplers.guidance:Guided",
+    "tweedie": "fairway.samplers.tweedie:Tweedie",
     "mcmc": "fairway.samplers.mcmc:MCMC",
     "probability_flow": "fairway.samplers.ode:ProbabilityFlow",
     # kernels

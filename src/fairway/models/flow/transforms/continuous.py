@@ -1,7 +1,7 @@
 """A continuous transform: data flow to the latent along an ordinary differential equation.
 
     du/dt = v(u, t),  u(0) = u,  u(1) = z,      ladj = int_0^1 tr(dv/du) dt           (Chen et al. 2018, theorem 1)
-    kinetic  = int |v|^2 dt                     jacobian = int |dv/du|_F^2 dt         (Finlay et al. 2020, eq. 6 and 7)
+    kinetic  = int |v|^2 dt                     jacobian = int |dv/du|_F^2 dt         (Finlay et al. 2020)
 
 All three integrals ride along with u in one classical Runge-Kutta solve on a fixed grid, and gradients go back through
 its steps. Slopes are pushed forward along K directions e: the identity's D for the exact trace, sum_i e_i'(dv/du) e_i;
