@@ -60,6 +60,16 @@ class MaskedLinear(nn.Linear):
             return F.linear(x, self.masked_weight, self.bias)
         return F.linear(x, self.masked_weight) + self.offset(context)
 
+    def columns(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The same for columns x (inputs, B) -> (outputs, B), context (B, C)."""
+        return torch.addmm(self.offset_columns(context), self.masked_weight, x)
+
+    def offset_columns(self, context: Tensor | None) -> Tensor:
+        """b + V c: (outputs, 1) without a context, (outputs, B) with one."""
+        if self.context is None or context is None:
+            return self.bias.unsqueeze(1)
+        return torch.addmm(self.bias.unsqueeze(1), self.context.weight, context.T)
+
 
 @dataclass
 class MaskedState:
@@ -155,6 +165,17 @@ class MaskedMLP(Configurable, nn.Module):
         y = y if self.direct is None else y + self.direct(inputs)
         return y.reshape(len(x), self.variables, self.outputs)
 
+    def columns(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The same with the batch last: x (variables * features, B) -> (outputs, variables, B); context (B, C)."""
+        h = x
+        for layer in self.layers[:-1]:
+            out = self.act(layer.columns(h, context))  # type: ignore[operator]
+            out = self.dropout(out.T).T if self.dropout.p else out  # it knows rows by their place
+            h = h + out if self._adds(len(h), len(out), h is x) else out
+        y = self.last.columns(h, context)
+        y = y if self.direct is None else y + self.direct.columns(x)
+        return y.unflatten(0, (self.variables, self.outputs)).transpose(0, 1)
+
     def _adds(self, before: int, after: int, first: bool) -> bool:
         return self.residual and not first and before == after  # equal widths have equal degrees
 
@@ -165,12 +186,11 @@ class MaskedMLP(Configurable, nn.Module):
         by_rank = torch.tensor(self.order, device=self.rank.device).unsqueeze(1) * self.features
         columns = (by_rank + torch.arange(self.features, device=self.rank.device)).flatten()
         weights = [layers[0].masked_weight[:, columns], *(layer.masked_weight for layer in layers[1:])]
-        offsets = [layer.offset(context).reshape(-1, layer.out_features).T for layer in layers]
+        offsets = [layer.offset_columns(context) for layer in layers]
         values = [weights[0].new_zeros(len(w.T), batch) for w in weights]
         direct = None if self.direct is None else self.direct.masked_weight[:, columns]
         return MaskedState(0, values, weights, offsets, direct)
 
-    @torch.no_grad()
     def step(self, state: MaskedState, features: Tensor | None) -> Tensor:
         """Outputs (B, outputs) of the next variable in the ordering.
 
@@ -178,9 +198,14 @@ class MaskedMLP(Configurable, nn.Module):
             state: advanced in place.
             features: (B, features) of the variable before it; None at the first.
         """
+        return self.step_columns(state, None if features is None else features.T).T
+
+    @torch.no_grad()
+    def step_columns(self, state: MaskedState, features: Tensor | None) -> Tensor:
+        """The same with the batch last: features (features, B) -> (outputs, B)."""
         known = state.rank * self.features
         if features is not None:
-            state.values[0][known - self.features : known] = features.T
+            state.values[0][known - self.features : known] = features
         inputs = below = state.values[0][:known]
         for i in range(len(self.degrees)):
             below = self._fill(state, i, below)
@@ -189,7 +214,7 @@ class MaskedMLP(Configurable, nn.Module):
         if state.direct is not None and self.direct is not None:
             y = y + state.direct[rows, :known] @ inputs + self.direct.bias[rows].unsqueeze(1)
         state.rank += 1
-        return y.T
+        return y
 
     def _fill(self, state: MaskedState, i: int, below: Tensor) -> Tensor:
         """Compute the units of hidden layer i whose degree is rank - 1; return all units known by now."""

@@ -3,12 +3,15 @@
     h_0 = x,  h_{l+1} = act(W_l h_l + b_l),  y = W_L h_L + b_L
 
 With `residual=True` equal-width layers add their input, h + act(W h + b), which keeps deep stacks trainable.
+`columns` is the same network with the batch in the last axis, (inputs, B) -> (outputs, B): what is said of one output
+then lies together in memory, as entry by entry functions of many outputs want it.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from fairway.core.config import Configurable
@@ -36,6 +39,13 @@ def activation(name: str) -> nn.Module:
     return module
 
 
+def columns(linear: nn.Linear, x: Tensor) -> Tensor:
+    """W x + b for columns x: (inputs, B) -> (outputs, B)."""
+    if linear.bias is None:
+        return linear.weight @ x
+    return torch.addmm(linear.bias.unsqueeze(1), linear.weight, x)
+
+
 class _Layer(nn.Module):
     """act(W h + b), with dropout, plus h where the widths agree and a residual is wanted."""
 
@@ -48,6 +58,11 @@ class _Layer(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         out: Tensor = self.act(self.linear(h))
         out = out if self.dropout is None else self.dropout(out)
+        return h + out if self.residual else out
+
+    def columns(self, h: Tensor) -> Tensor:
+        out: Tensor = self.act(columns(self.linear, h))
+        out = out if self.dropout is None else self.dropout(out.T).T  # it knows rows by their place
         return h + out if self.residual else out
 
 
@@ -85,6 +100,12 @@ class MLP(Configurable, nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.layers(x)
         return out
+
+    def columns(self, x: Tensor) -> Tensor:
+        """(inputs, B) -> (outputs, B)."""
+        for layer in self.layers[:-1]:
+            x = layer.columns(x)  # type: ignore[operator]
+        return columns(self.last, x)
 
     @property
     def last(self) -> nn.Linear:

@@ -1,4 +1,4 @@
-"""Reordering of entries: a rotation of the space, log-determinant 0."""
+"""Reordering of entries: a rotation of the space, log-determinant 0. Vectors (B, d) lie with the batch last."""
 
 import torch
 from torch import Tensor
@@ -22,10 +22,10 @@ class Permutation(Transform):
         self.register_buffer("inverse", torch.argsort(order))
 
     def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return u[:, self.order], u.new_zeros(len(u))
+        return u.T[self.order].T, u.new_zeros(len(u))
 
     def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return z[:, self.inverse], z.new_zeros(len(z))
+        return z.T[self.inverse].T, z.new_zeros(len(z))
 
 
 def checkerboard(shape: tuple[int, ...]) -> Tensor:

@@ -46,3 +46,21 @@ class Chain(Transform):
             z, ladj = link.to_data(z, context)  # type: ignore[operator]
             total = total + ladj
         return z, total
+
+
+class Inverse(Transform):
+    """A transform taken the other way round: what was slow is fast.
+
+    Args:
+        transform: whose directions are swapped.
+    """
+
+    def __init__(self, transform: Transform) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.transform.to_data(u, context)
+
+    def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.transform.to_latent(z, context)
