@@ -42,6 +42,14 @@ class ContextBias(nn.Module):
         return h + self.linear(context.flatten(1))[:, :, None, None]
 
 
+def held(x: Tensor) -> Tensor:
+    """An input within 1e3, beyond which the network says what it said at the rim, and no square inside overflows.
+
+    Channels lie last in memory, where convolutions on a processor are 10 to 40 % faster.
+    """
+    return x.clamp(-1e3, 1e3).contiguous(memory_format=torch.channels_last)
+
+
 def pixel_norm(h: Tensor) -> Tensor:
     """(B, C, H, W): the channels of every pixel at mean 0 and variance 1."""
     last = h.permute(0, 2, 3, 1)  # a view without a copy where channels lie last in memory
@@ -87,7 +95,7 @@ class ConvNet(Configurable, nn.Module):
         self.last = zero_last(hidden[-1], outputs, 3)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = self.dropout(F.relu(self.condition(self.first(x.contiguous(memory_format=torch.channels_last)), context)))
+        h = self.dropout(F.relu(self.condition(self.first(held(x)), context)))
         for layer in self.middle:
             h = self.dropout(F.relu(layer(h)))
         out: Tensor = self.last(pixel_norm(h))

@@ -11,12 +11,11 @@ neighbours, and y is bounded whatever the input. Shapes: x (B, C, H, W), context
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairway.core.config import Configurable
-from fairway.networks.conv import ContextBias, pixel_norm, zero_last
+from fairway.networks.conv import ContextBias, held, pixel_norm, zero_last
 from fairway.networks.dropout import Dropout
 
 
@@ -63,7 +62,7 @@ class ResNet(Configurable, nn.Module):
         self.last = zero_last(hidden[0], outputs, 1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = self.condition(self.first(x.contiguous(memory_format=torch.channels_last)), context)
+        h = self.condition(self.first(held(x)), context)
         for block in self.blocks:
             h = block(h)
         out: Tensor = self.last(F.relu(pixel_norm(h)))

@@ -134,6 +134,15 @@ def test_the_density_stays_a_number_at_large_inputs(event):
     assert model._decode(1e4 * normal(4, *event.shape, seed=1).float()).isfinite().all()
 
 
+@pytest.mark.parametrize("event", [Event((6,)), Event((1, 8, 8))], ids=repr)
+def test_wild_parameters_give_numbers(event):
+    model = redrawn(event, transforms=4).float()
+    redraw(model, spread=100.0)
+    z, ladj = model._to_latent(10 * normal(8, *event.shape).float(), None)
+    u, back = model._from_latent(10 * normal(8, model.dims).float(), None)
+    assert all(part.isfinite().all() for part in (z, ladj, u, back))
+
+
 def test_sizes_that_do_not_halve_are_named():
     with pytest.raises(ValueError, match=r"0 \(a flow of vectors\) to 2; got levels=3 .* divisible by 8"):
         Glow(Event((28, 28)), levels=3)

@@ -15,8 +15,7 @@ import torch
 from fairway.core.event import Event
 from fairway.models.flow.transforms.image_coupling import ImageCoupling
 from fairway.models.flow.transforms.multi_scale import MultiScale
-from fairway.models.flow.transforms.permutation import Permutation
-from fairway.models.flow.transforms.squeeze import Rows, Squeeze, squares
+from fairway.models.flow.transforms.squeeze import Channels, Rows, Squeeze, squares
 from fairway.models.flow.transforms.transform import Chain, Transform
 from fairway.models.flow.transforms.univariate import affine
 from fairway.networks.resnet import ResNet
@@ -101,6 +100,6 @@ def real_nvp_images(
         order = squares(inner[0] // 4)
         links = [coupling(inner[0], bool(i % 2)) for i in range(transforms)]
         half = (transforms + 1) // 2
-        return [Permutation(order), *links[:half], Permutation(torch.argsort(order)), *links[half:]]
+        return [Channels(order), *links[:half], Channels(torch.argsort(order)), *links[half:]]
 
     return multi_scale(shape, levels, steps)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fairway.models.flow.transforms.squeeze import Rows, Squeeze, squares
+from fairway.models.flow.transforms.squeeze import Channels, Rows, Squeeze, squares
 
 
 def images(*shape):
@@ -54,3 +54,10 @@ def test_rows_flatten_and_come_back():
     z, ladj = Rows((4, 3, 5)).to_latent(u)
     assert z.shape == (2, 60) and not ladj.any()
     assert torch.equal(Rows((4, 3, 5)).to_data(z)[0], u)
+
+
+def test_channels_change_places_and_come_back():
+    u = images(2, 3, 2, 2)
+    z, ladj = Channels(torch.tensor([2, 0, 1])).to_latent(u)
+    assert torch.equal(z[:, 0], u[:, 2]) and torch.equal(z[:, 1], u[:, 0]) and not ladj.any()
+    assert torch.equal(Channels(torch.tensor([2, 0, 1])).to_data(z)[0], u)

@@ -6,6 +6,7 @@
 so that the first training rows leave every layer with mean 0 and variance 1, however deep; from then on s and t are
 ordinary parameters, and a batch never matters. s is softly bounded (|s| < 3). A constant channel has nothing to
 normalise: it is centred and keeps its scale. `start_from` walks the rows through a flow once, before the first step.
+Values are held within 1e12 on both sides, where float32 has long lost the neighbours: no stack of layers overflows.
 """
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from fairway.models.flow.transforms.transform import Transform
 from fairway.models.flow.transforms.univariate import LARGEST_LOG_SCALE, affine
 
+LIMIT = 1e12
 CONSTANT = 1e-5  # a spread below this share of the channel's size is rounding
 
 
@@ -54,11 +56,11 @@ class ActNorm(Transform):
         if self.watching:
             self.start(u)
         z, s = affine.to_latent(u, self._spread(u))
-        return z, (s.sum() * u[0, 0].numel()).expand(len(u))
+        return z.clamp(-LIMIT, LIMIT), (s.sum() * u[0, 0].numel()).expand(len(u))
 
     def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         u, s = affine.to_data(z, self._spread(z))
-        return u, (s.sum() * z[0, 0].numel()).expand(len(z))
+        return u.clamp(-LIMIT, LIMIT), (s.sum() * z[0, 0].numel()).expand(len(z))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairway.models.flow.transforms.actnorm import LIMIT
 from fairway.models.flow.transforms.linear import PLU
 from fairway.models.flow.transforms.transform import Transform
 
@@ -36,5 +37,5 @@ class Conv1x1(Transform):
         return self._mix(u, self.matrix.weight(), 1)
 
     def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        eye = torch.eye(self.channels, dtype=z.dtype, device=z.device)
-        return self._mix(z, self.matrix.solve(eye), -1)
+        inverse = self.matrix.solve(torch.eye(self.channels, dtype=z.dtype, device=z.device))
+        return self._mix(z, inverse.clamp(-LIMIT, LIMIT), -1)  # a wild matrix has an inverse beyond float32

@@ -59,6 +59,26 @@ class Rows(Transform):
         return z.reshape(len(z), *self.shape), z.new_zeros(len(z))
 
 
+class Channels(Transform):
+    """Channels of images (B, C, H, W) in another order: z_c = u_order[c].
+
+    Args:
+        order: (C,) indices.
+    """
+
+    order: Tensor
+
+    def __init__(self, order: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("order", order)
+
+    def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return u.index_select(1, self.order), u.new_zeros(len(u))
+
+    def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return z.index_select(1, torch.argsort(self.order)), z.new_zeros(len(z))
+
+
 def squares(channels: int) -> Tensor:
     """(4 C,) order of squeezed channels that puts the white squares of a checkerboard into the first half."""
     return torch.arange(4 * channels).reshape(4, channels)[[0, 3, 1, 2]].flatten()
