@@ -12,9 +12,10 @@ an ODE solver may take large steps; the output starts at zero.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairway.core.config import Configurable
@@ -33,6 +34,10 @@ class _Layer(nn.Module):
     def forward(self, h: Tensor, waves: Tensor, context: Tensor | None) -> Tensor:
         out: Tensor = self.linear(h) + self.time(waves)
         return out if self.context is None or context is None else out + self.context(context)
+
+    def push(self, directions: Tensor) -> Tensor:
+        """Its linear part: W dh."""
+        return F.linear(directions, self.linear.weight)
 
 
 class TangentMLP(Configurable, nn.Module):
@@ -69,11 +74,11 @@ class TangentMLP(Configurable, nn.Module):
         self, u: Tensor, t: Tensor, directions: Tensor, context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """The velocity (B, D), and the Jacobian times each direction: (K, B or 1, D) -> (K, B, D)."""
-        waves, (*layers, last) = _waves(t), self.layers
-        for layer in layers:
+        waves, layers = _waves(t), cast(list[_Layer], list(self.layers))
+        for layer in layers[:-1]:
             u, slope = _tanh(layer(u, waves, context))
-            directions = slope * (directions @ layer.linear.weight.T)
-        return last(u, waves, context), directions @ last.linear.weight.T
+            directions = slope * layer.push(directions)
+        return layers[-1](u, waves, context), layers[-1].push(directions)
 
 
 def _waves(t: Tensor) -> Tensor:

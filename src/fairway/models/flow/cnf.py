@@ -51,6 +51,7 @@ class CNF(HasPath, Flow):
     (torch.Size([3, 2]), 'numerical')
     """
 
+    transform: Continuous
     cites = ("chen2018neural_ode", "grathwohl2019ffjord", "finlay2020rnode")
     optimisation = Optimisation(lr=5e-3, ema=0.995)
     tiny = [
@@ -79,7 +80,7 @@ class CNF(HasPath, Flow):
             raise ValueError(f"expected trace among {', '.join(TRACES)} or None, got {trace!r}")
         exact = self.dims <= EXACT_TRACE if trace is None else trace == "exact"
         network = network or TangentMLP(self.dims, self.context_dims, hidden)
-        self.transform: Continuous = Continuous(network, self.dims, solver_steps, exact)
+        self.transform = Continuous(network, self.dims, solver_steps, exact)
 
     def default_objective(self) -> Objective:
         return KineticMLE()
@@ -100,9 +101,9 @@ class CNF(HasPath, Flow):
     @torch.no_grad()
     def health(self) -> dict[str, float]:
         """Network evaluations of a solve, and how far draws move when its steps are halved (model units)."""
-        steps, like = self.transform.solve_steps, {"dtype": self.dtype, "device": self.device}
-        z = Rows(0, WITNESSES, **like).normal(self.dims)
-        context = torch.zeros(WITNESSES, self.context_dims, **like) if self.context_dims else None
+        steps = self.transform.solve_steps
+        z = Rows(0, WITNESSES, dtype=self.dtype, device=self.device).normal(self.dims)
+        context = z.new_zeros(WITNESSES, self.context_dims) if self.context_dims else None
         once, twice = (self.transform.move(z, 1.0, 0.0, n, context) for n in (steps, 2 * steps))
         error = float((once - twice).abs().max())
         return {"evaluations": float(METHODS["rk4"] * steps), "solver_error": error}

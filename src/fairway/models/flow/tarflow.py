@@ -12,7 +12,7 @@ Vectors are flows of tokens of one entry. Shapes: u (B, D) with D = T P.
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from fairway.core.random import Rows
 from fairway.models.flow.flow import Flow
 from fairway.models.flow.transforms.attention import CausalAttention
 from fairway.models.flow.transforms.permutation import Permutation
-from fairway.models.flow.transforms.transform import Chain, Transform
+from fairway.models.flow.transforms.transform import Chain
 from fairway.models.flow.transforms.univariate import affine
 from fairway.networks.causal_transformer import CausalTransformer
 
@@ -54,6 +54,7 @@ class TarFlow(HasGuidance, Flow):
     """
 
     least_dims = 2
+    transform: Chain
     cites = ("zhai2024tarflow", "ho2021classifier_free")
     optimisation = Optimisation(lr=2e-3, betas=(0.9, 0.95), ema=0.995)
     tiny = [
@@ -97,8 +98,7 @@ class TarFlow(HasGuidance, Flow):
             )  # fmt: skip
             return CausalAttention(self.dims, network, size, reverse)
 
-        links: list[Transform] = [Permutation(order)] if event.image else []
-        self.transform = Chain([*links, *(block(bool(i % 2)) for i in range(transforms))])
+        self.transform = Chain([Permutation(order), *(block(bool(i % 2)) for i in range(transforms))])
 
     @property
     def strokes(self) -> float:
@@ -110,11 +110,10 @@ class TarFlow(HasGuidance, Flow):
             why = "its context was never dropped (context_dropout=0)" if self.context_dims else "it has no context"
             raise CapabilityError(f"{self.name()} cannot be guided: {why}")
         u = self.base.sample(self.dims, rows)
-        for link in reversed(self.transform.links):
-            if isinstance(link, CausalAttention):
-                u, _ = link.to_data_guided(u, context, scale)
-            else:
-                u, _ = link.to_data(u, context)
+        order, *blocks = self.transform.links
+        for block in reversed(blocks):
+            u, _ = cast(CausalAttention, block).to_data_guided(u, context, scale)
+        u, _ = cast(Permutation, order).to_data(u)
         return u.reshape(n, *(s or 1 for s in self.model_event.shape))
 
 

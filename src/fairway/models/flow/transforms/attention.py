@@ -46,14 +46,14 @@ class CausalAttention(Transform):
 
     def to_data_guided(self, z: Tensor, context: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
         """`to_data` at a guidance scale."""
-        given = {0.0: [None], 1.0: [context]}.get(scale, [None, context])
+        given = [context] if scale == 1.0 else [None] if scale == 0.0 else [None, context]
         states = [self.network.init_state(len(z), c) for c in given]
         tokens: list[Tensor] = []
         ladj = z.new_zeros(len(z))
         for token, real in zip(self._tokens(z).unbind(1), self.real, strict=True):
             previous = tokens[-1] if tokens else None
             laws = [self._law(self.network.step(state, previous), real) for state in states]
-            mean, log_scale = laws[0] if len(laws) == 1 else torch.lerp(*laws, scale)
+            mean, log_scale = laws[0] if len(laws) == 1 else torch.lerp(laws[0], laws[1], scale)
             tokens.append(torch.addcmul(mean, token, log_scale.exp()))
             ladj = ladj + log_scale.sum(1)
         return self._vectors(torch.stack(tokens, 1)), ladj

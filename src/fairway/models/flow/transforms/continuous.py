@@ -11,7 +11,7 @@ its argument, and the way back undoes the way there; training hands in fresh one
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +86,7 @@ class Continuous(Transform):
         return _signs(fixed) / PROBES**0.5
 
     def _solve(self, u: Tensor, context: Tensor | None, directions: Tensor, start: float, end: float) -> Path:
-        slopes = self.network.with_tangents if hasattr(self.network, "with_tangents") else self._differentiated
+        slopes: Slopes = getattr(self.network, "with_tangents", self._differentiated)
 
         def field(state: Tensor, t: Tensor) -> Tensor:
             velocity, pushed = slopes(state[:, : self.dims], t, directions, context)
@@ -103,11 +103,9 @@ class Continuous(Transform):
     ) -> tuple[Tensor, Tensor]:
         """What `with_tangents` gives, of any network, by forward differentiation."""
 
-        def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-            out: tuple[Tensor, Tensor] = torch.func.jvp(
-                lambda v: self.network(v, t.expand(len(v)), context), (u,), (direction.expand_as(u),)
-            )
-            return out
+        def along(direction: Tensor) -> Any:
+            field = lambda v: self.network(v, t.expand(len(v)), context)  # noqa: E731
+            return torch.func.jvp(field, (u,), (direction.expand_as(u),))
 
         velocity, pushed = torch.func.vmap(along, randomness="different")(directions)
         return velocity[0], pushed
