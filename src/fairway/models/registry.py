@@ -13,7 +13,11 @@ MODELS = {
     # latent
     "vae": "fairway.models.latent.vae:VAE",
     # flow
+    "nice": "fairway.models.flow.nice:NICE",
     "real_nvp": "fairway.models.flow.real_nvp:RealNVP",
+    "maf": "fairway.models.flow.maf:MAF",
+    "iaf": "fairway.models.flow.iaf:IAF",
+    "nsf": "fairway.models.flow.nsf:NSF",
     "glow": "fairway.models.flow.glow:Glow",
     "cnf": "fairway.models.flow.cnf:CNF",
     "tarflow": "fairway.models.flow.tarflow:TarFlow",

@@ -2,27 +2,27 @@
 
     z_a = u_a,   z_b = u_b e^{s(u_a)} + t(u_a)        log|det| = sum s(u_a)         (eq. 4 to 6)
 
-Both directions cost one pass: exact density and one-stroke samples. Halves alternate between a checkerboard (the even
-entries of a vector) and random fixed permutations, so that every entry moves given its neighbours and given far ones.
-Scales are bounded smoothly and conditioners start at zero: the flow starts as the identity.
+Both directions cost one pass: exact density and one-stroke samples. On vectors, halves alternate between the even and
+odd entries and random splits, so that every entry moves given its neighbours and given far ones. On images, each level
+couples under a checkerboard, then by channels after a squeeze, and half of the channels is done (section 3.4 to 3.6,
+see `image_flow`). Scales are bounded smoothly and conditioners start at zero: the flow starts as the identity.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from fairway.core.event import Event
 from fairway.core.model import Case
 from fairway.core.objective import Optimisation
-from fairway.core.random import generator_for
+from fairway.models.flow.coupling_chain import coupling_chain, perceptron
 from fairway.models.flow.flow import Flow
-from fairway.models.flow.transforms.coupling import Coupling
-from fairway.models.flow.transforms.permutation import Permutation, checkerboard
-from fairway.models.flow.transforms.transform import Chain, Transform
+from fairway.models.flow.image_flow import checked_levels, image_shape, real_nvp_images
+from fairway.models.flow.transforms.transform import Chain
 from fairway.models.flow.transforms.univariate import affine
-from fairway.networks.mlp import MLP
+
+IMAGES, VECTORS = (32, 32), (128, 128)
 
 
 class RealNVP(Flow):
@@ -30,10 +30,16 @@ class RealNVP(Flow):
 
     Args:
         event, context_event: see `Model`.
-        transforms: number of couplings.
-        hidden: widths of each conditioner.
-        dropout: share of the conditioners' hidden units dropped in training (None: 0.2 for images, of which a small
-            set is soon learned by heart, 0 for tables).
+        transforms: number of couplings, in each level of an image.
+        hidden: widths of each conditioner; None for (128, 128) units, or (32, 32) channels for images.
+        levels: how often an image is squeezed and halved (None: twice, or as often as its size allows); 0 for a flow of
+            flattened vectors.
+        dropout: share of the conditioners' hidden units dropped in training (None: 0.2 for flattened images, of which
+            a small set is soon learned by heart, else 0).
+        base, embedding: see `Flow`.
+
+    Raises:
+        ValueError: a height or width that cannot be halved `levels` times.
 
     >>> flow = RealNVP(Event((2,)), transforms=2, hidden=(8,))
     >>> flow.sample(3, generator=0).shape
@@ -46,6 +52,7 @@ class RealNVP(Flow):
     tiny = [
         Case(Event((2,)), None, {"transforms": 3, "hidden": (8,)}),
         Case(Event((1, 2, 3), "integer", low=0, high=7), None, {"transforms": 2, "hidden": (8,)}),
+        Case(Event((1, 4, 4), "integer", low=0, high=7), None, {"transforms": 2, "hidden": (4,)}),
         Case(Event((3,)), Event((), "category", levels=3), {"transforms": 3, "hidden": (8,)}),
         Case(Event((2,), "bounded", low=-1.0, high=3.0), Event((2,)), {"transforms": 2, "hidden": (8,)}),
     ]
@@ -56,34 +63,29 @@ class RealNVP(Flow):
         context_event: Event | None = None,
         *,
         transforms: int = 8,
-        hidden: Sequence[int] = (128, 128),
+        hidden: Sequence[int] | None = None,
+        levels: int | None = None,
         dropout: float | None = None,
         base: Any = "normal",
         embedding: nn.Module | None = None,
     ) -> None:
         super().__init__(event, context_event, base=base, embedding=embedding)
-        dropout = (0.2 if event.image else 0.0) if dropout is None else dropout
-        shape = tuple(s or 1 for s in self.model_event.shape)
-        links: list[Transform] = []
-        for i in range(transforms):
-            if i % 4 == 0:  # two couplings, one for each colour, then two under a random split
-                links.append(Permutation(checkerboard(shape) if i == 0 else self._shuffle(i)))
-            elif i % 4 == 2:
-                links.append(Permutation(self._shuffle(i)))
-            links.append(self._coupling(swap=bool(i % 2), hidden=hidden, dropout=dropout))
-        self.transform = Chain(links)
+        self.levels = checked_levels(self.model_event, levels)
+        image, widths = image_shape(self.model_event), hidden or (IMAGES if self.levels else VECTORS)
+        if dropout is None:
+            dropout = 0.2 if image is not None and not self.levels else 0.0
+        if image is not None and self.levels:
+            self.transform = real_nvp_images(image, self.levels, transforms, widths, self.context_dims, dropout)
+        else:
+            shape = tuple(s or 1 for s in self.model_event.shape)
+            conditioner = perceptron(self.context_dims, widths, dropout)
+            self.transform = Chain(coupling_chain(shape, affine, transforms, conditioner, "shuffle"))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (image_shape(self.model_event) if self.levels else None) or (self.dims,)
 
     @property
     def compiles(self) -> bool:
         """On tables: many small operations; on images products of matrices take the time."""
         return not self.event.image
-
-    def _shuffle(self, index: int) -> torch.Tensor:
-        return torch.randperm(self.dims, generator=generator_for(index))
-
-    def _coupling(self, swap: bool, hidden: Sequence[int], dropout: float) -> Coupling:
-        kept, moved = Coupling.sizes(self.dims, swap)
-        network = MLP(kept + self.context_dims, affine.parameters * moved, hidden, act="relu", dropout=dropout)
-        torch.nn.init.zeros_(network.last.weight)
-        torch.nn.init.zeros_(network.last.bias)
-        return Coupling(self.dims, affine, network, swap)
