@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "fit": "fairway.training.fit:fit",
+    "approximate": "fairway.training.variational:approximate",
     "load": "fairway.training.run_folder:load",
     "evaluate": "fairway.metrics.evaluate:evaluate",
     "compare": "fairway.report.compare:compare",
