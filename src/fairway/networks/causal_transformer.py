@@ -20,34 +20,23 @@ from fairway.networks.dropout import Dropout
 
 
 class Memory:
-    """Keys and values of the tokens so far, (2, B, heads, t, width / heads), in room for all of them.
+    """Keys and values of the tokens so far, (2, B, heads, t, width / heads)."""
 
-    Args:
-        tokens: how many there will be.
-    """
-
-    def __init__(self, tokens: int) -> None:
-        self.tokens, self.known = tokens, 0
+    def __init__(self) -> None:
         self.kept: Tensor | None = None
 
     def append(self, new: Tensor) -> Tensor:
-        """Take in one token and return all; copies where a gradient may want the way back, writes in place if not."""
-        if torch.is_grad_enabled():
-            self.kept = new if self.kept is None else torch.cat([self.kept, new], 3)
-        else:
-            if self.kept is None:
-                self.kept = new.new_empty(*new.shape[:3], self.tokens, new.shape[4])
-            self.kept[:, :, :, self.known] = new[:, :, :, 0]
-        self.known += 1
-        return self.kept[:, :, :, : self.known]
+        """Take in one token and return all of them; a gradient finds its way back."""
+        self.kept = new if self.kept is None else torch.cat([self.kept, new], 3)
+        return self.kept
 
 
 class State:
     """Where a draw stands: the embedded context (B, width), a memory for each layer, and how many tokens are done."""
 
-    def __init__(self, condition: Tensor, layers: int, tokens: int) -> None:
+    def __init__(self, condition: Tensor, layers: int) -> None:
         self.condition, self.done = condition, 0
-        self.memories = [Memory(tokens) for _ in range(layers)]
+        self.memories = [Memory() for _ in range(layers)]
 
 
 class _Block(nn.Module):
@@ -116,7 +105,7 @@ class CausalTransformer(Configurable, nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"expected a width that is a multiple of heads={heads}, got {width}")
-        self.tokens, self.width = tokens, width
+        self.width = width
         self.start, self.positions = nn.Parameter(torch.zeros(width)), nn.Parameter(0.1 * torch.randn(tokens, width))
         self.first, self.last = nn.Linear(inputs, width), nn.Linear(width, outputs)
         self.blocks = nn.ModuleList(_Block(width, heads, dropout) for _ in range(layers))
@@ -148,7 +137,7 @@ class CausalTransformer(Configurable, nn.Module):
 
     def init_state(self, n: int, context: Tensor | None = None) -> State:
         """Before the first of n rows' tokens."""
-        return State(self.condition(n, context), len(self.blocks), self.tokens)
+        return State(self.condition(n, context), len(self.blocks))
 
     def step(self, state: State, previous: Tensor | None) -> Tensor:
         """(n, outputs) of the next token; the state moves on, in place.
