@@ -110,3 +110,12 @@ def test_evaluation_takes_finer_steps():
     link.move(normal(2, 2), 0.0, 1.0, 5)
     assert len(calls) == 20
     assert link.solve_steps == 3 * FINER and link.train().solve_steps == 3
+
+
+def test_wild_parameters_and_inputs_stay_finite():
+    link = curved(3)
+    for parameter in link.parameters():
+        parameter.mul_(250)
+    for u in (normal(5, 3).float(), 1e4 * normal(5, 3).float()):
+        for value in (*link.float().to_latent(u), *link.to_data(u)):
+            assert value.isfinite().all()
