@@ -17,13 +17,15 @@ from fairway.models.latent.posterior import (
 )
 
 Z = 3
+SPREAD = {"iaf": 0.05}  # its networks are wide
 FLOWS = [name for name, step in POSTERIORS.items() if step is not None]
 
 
-def posterior(name, rows=6, spread=0.3, transforms=3):
+def posterior(name, rows=6, spread=None, transforms=3):
     """A posterior far from Gaussian: every parameter of its steps redrawn."""
     with seeded(0):
         transform = posterior_transform(name, Z, transforms)
+        spread = SPREAD.get(name, 0.3) if spread is None else spread
         encoded = 0.4 * torch.randn(rows, width_of(Z, transform), dtype=torch.float64)
         if transform is not None:
             transform = transform.double().requires_grad_(False)
@@ -45,7 +47,7 @@ def test_the_density_integrates_to_one(name):
     q = posterior(name, rows=1)
     k = 40_000
     wide = DiagonalPosterior(
-        *(part.expand(k, Z) for part in (torch.zeros(1, Z).double(), torch.full((1, Z), 0.5).double()))
+        *(part.expand(k, Z) for part in (torch.zeros(1, Z).double(), torch.full((1, Z), 0.8).double()))
     )
     z, log_w = wide.draw_and_log_prob(Rows(1, k, dtype=torch.float64))
     one = _repeated(q, k)

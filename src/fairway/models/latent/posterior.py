@@ -19,12 +19,15 @@ from torch import Tensor
 from fairway.core.numerics import event_sum, normal_log_prob, standard_normal_log_prob
 from fairway.core.random import Rows
 from fairway.core.registry import did_you_mean
+from fairway.models.flow.maf import autoregressive_chain, orders_of
 from fairway.models.flow.transforms.planar import Planar
 from fairway.models.flow.transforms.radial import Radial
-from fairway.models.flow.transforms.transform import Chain, Transform
+from fairway.models.flow.transforms.transform import Chain, Inverse, Transform
+from fairway.models.flow.transforms.univariate import affine
 from fairway.models.latent.likelihood import soft_limit
 
 FEATURES = 64  # of the encoder, seen by every step of a flow
+HIDDEN = (128,)  # widths of each masked network
 
 
 def kl_to_standard_normal(mean: Tensor, log_std: Tensor) -> Tensor:
@@ -107,10 +110,17 @@ class FlowPosterior:
 
 
 # -- by name ------------------------------------------------------------------------------------------------------
-POSTERIORS: dict[str, Callable[[int], Transform] | None] = {
+def _inverse_autoregressive(latent: int, transforms: int) -> list[Transform]:
+    """Kingma et al. 2016, section 4: every entry moves given those before it, all at once."""
+    orders = orders_of(latent, transforms, "reverse")
+    return [Inverse(link) for link in autoregressive_chain(latent, affine, HIDDEN, FEATURES, orders)]
+
+
+POSTERIORS: dict[str, Callable[[int, int], list[Transform]] | None] = {
     "diagonal": None,
-    "planar": lambda latent: Planar(latent, FEATURES),
-    "radial": lambda latent: Radial(latent, FEATURES),
+    "iaf": _inverse_autoregressive,
+    "planar": lambda latent, transforms: [Planar(latent, FEATURES) for _ in range(transforms)],
+    "radial": lambda latent, transforms: [Radial(latent, FEATURES) for _ in range(transforms)],
 }
 
 
@@ -124,8 +134,8 @@ def posterior_transform(name: str, latent: int, transforms: int) -> Transform | 
         raise ValueError(f"no posterior named {name!r}{did_you_mean(name, list(POSTERIORS))}")
     if transforms < 1:
         raise ValueError(f"expected transforms of at least 1, got {transforms}")
-    step = POSTERIORS[name]
-    return None if step is None else Chain([step(latent) for _ in range(transforms)])
+    steps = POSTERIORS[name]
+    return None if steps is None else Chain(steps(latent, transforms))
 
 
 def width_of(latent: int, transform: Transform | None) -> int:

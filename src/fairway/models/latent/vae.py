@@ -40,7 +40,7 @@ class VAE(HasBound, HasJoint, HasLatent, HasSample, Model):
         hidden: widths of the encoder's layers; the decoder has them in reverse.
         dropout: share of hidden units dropped in training, against overfitting of small data sets.
         likelihood: "auto" (by the event), "normal", "bernoulli", "categorical" or "discretised_logistic".
-        posterior: "diagonal" for a Gaussian, or the flow that bends it: "planar", "radial".
+        posterior: "diagonal" for a Gaussian, or the flow that bends it: "iaf", "planar", "radial".
         transforms: steps of that flow.
     """
 
@@ -52,6 +52,7 @@ class VAE(HasBound, HasJoint, HasLatent, HasSample, Model):
         Case(Event((4, 4), "integer", low=0, high=4), Event((), "category", levels=3), {"latent": 3, "hidden": (8,)}),
         Case(Event((2, 3, 3), "integer", low=0, high=255), None, {"latent": 2, "hidden": (8,)}),
         Case(Event((3,), "binary"), Event((2,)), {"latent": 2, "hidden": (8,)}),
+        Case(Event((5,), "binary"), None, {"latent": 3, "hidden": (8,), "posterior": "iaf", "transforms": 2}),
         Case(Event((4,), "binary"), None, {"latent": 3, "hidden": (8,), "posterior": "planar", "transforms": 2}),
         Case(Event((3,)), None, {"latent": 2, "hidden": (8,), "posterior": "radial", "transforms": 2}),
     ]
