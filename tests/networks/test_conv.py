@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fairway.core.random import seeded
-from fairway.networks.conv import ContextBias, ConvNet, pixel_norm
+from fairway.networks.conv import ContextBias, ConvNet, PixelBias, held, pixel_norm
 from fairway.testing.subject import redraw
 
 
@@ -66,3 +66,26 @@ def test_dropout_acts_in_training_only():
     redraw(net)
     assert not torch.equal(net(x), net(x))
     assert torch.equal(net.eval()(x), net(x))
+
+
+def test_waves_tell_where_a_pixel_lies():
+    x = torch.ones(1, 3, 9, 9)
+    with seeded(0):
+        same, told = (ConvNet(3, 2, (6,), waves=waves).requires_grad_(False) for waves in (0, 3))
+    redraw(same)
+    redraw(told)
+    inside = (slice(None), slice(None), slice(2, 7), slice(2, 7))  # away from the padded rim
+    assert float(same(x)[inside].std((2, 3)).max()) < 1e-6 < float(told(x)[inside].std((2, 3)).min())
+
+
+def test_as_many_waves_as_pixels_draw_any_image():
+    image = images(1, 4, 5, 3)
+    bias = PixelBias(5, 4)
+    basis = bias._along(5, image)
+    assert int(torch.linalg.matrix_rank(basis)) == 5
+    assert torch.equal(bias(image), image) and torch.equal(PixelBias(0, 4)(image), image)
+
+
+def test_inputs_are_held_and_lie_channels_last():
+    x = held(torch.tensor([1e9, -1e9, 7.0]).reshape(1, 3, 1, 1).expand(2, 3, 4, 4))
+    assert x[0, :, 0, 0].tolist() == [1e3, -1e3, 7.0] and x.is_contiguous(memory_format=torch.channels_last)

@@ -1,12 +1,14 @@
 """A small convolutional network: what conditions a coupling of images.
 
-    h_1 = relu(K_1 * x + V c),   h_l = relu(W_l h_{l-1}) at every pixel,   y = K_L * norm(h_{L-1})
+    h_1 = relu(K_1 * x + V c + P w),   h_l = relu(W_l h_{l-1}) at every pixel,   y = K_L * norm(h_{L-1})
 
-K are 3 x 3 convolutions that keep the size, W act on channels alone; the context c is the same at every pixel. The last
+K are 3 x 3 convolutions that keep the size, W act on channels alone; the context c is the same at every pixel, and
+waves w(i, j) = cos(pi k i / H) cos(pi l j / W) tell where a pixel lies, which matters for centred images. The last
 layer starts at zero, so that training starts from y = 0 (Kingma and Dhariwal 2018, Glow, section 3.3); `norm`
 standardises the channels of each pixel, so that y is bounded whatever the input. Shapes: x (B, C, H, W), c (B, K).
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
@@ -42,6 +44,31 @@ class ContextBias(nn.Module):
         return h + self.linear(context.flatten(1))[:, :, None, None]
 
 
+class PixelBias(nn.Module):
+    """h + P w: a learned image in its lowest cosine waves, added to every row.
+
+    Args:
+        waves: waves along each side, 0 for none.
+        width: channels of h.
+    """
+
+    def __init__(self, waves: int, width: int) -> None:
+        super().__init__()
+        self.waves = waves
+        self.amplitude = nn.Parameter(torch.zeros(width, waves, waves)) if waves else None
+
+    def forward(self, h: Tensor) -> Tensor:
+        if self.amplitude is None:
+            return h
+        down, right = (self._along(side, h) for side in h.shape[2:])
+        return h + torch.einsum("ckl,ki,lj->cij", self.amplitude, down, right)
+
+    def _along(self, side: int, like: Tensor) -> Tensor:
+        """(waves, side): cos(pi k x) at the centres of the pixels."""
+        x = (torch.arange(side, dtype=like.dtype, device=like.device) + 0.5) / side
+        return torch.cos(math.pi * torch.arange(self.waves, dtype=like.dtype, device=like.device).unsqueeze(1) * x)
+
+
 def held(x: Tensor) -> Tensor:
     """An input within 1e3, beyond which the network says what it said at the rim, and no square inside overflows.
 
@@ -72,6 +99,7 @@ class ConvNet(Configurable, nn.Module):
         hidden: channels between them; a 3 x 3 convolution makes the first, 1 x 1 the others.
         context: entries of the context, 0 for none.
         dropout: share of hidden units dropped in training.
+        waves: cosine waves along each side that tell where a pixel lies; 0 for a network that is the same everywhere.
 
     Raises:
         ValueError: no hidden width, or (when called) a context of another width.
@@ -84,18 +112,25 @@ class ConvNet(Configurable, nn.Module):
     role: ClassVar[str] = "network"
 
     def __init__(
-        self, inputs: int, outputs: int, hidden: Sequence[int] = (64, 64), context: int = 0, dropout: float = 0.0
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: Sequence[int] = (64, 64),
+        context: int = 0,
+        dropout: float = 0.0,
+        waves: int = 0,
     ) -> None:
         super().__init__()
         if not hidden:
             raise ValueError("expected at least one hidden width for a convolutional network, got none")
         self.first, self.condition = nn.Conv2d(inputs, hidden[0], 3, padding=1), ContextBias(context, hidden[0])
+        self.position = PixelBias(waves, hidden[0])
         self.middle = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(hidden))
         self.dropout = Dropout(dropout)
         self.last = zero_last(hidden[-1], outputs, 3)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = self.dropout(F.relu(self.condition(self.first(held(x)), context)))
+        h = self.dropout(F.relu(self.position(self.condition(self.first(held(x)), context))))
         for layer in self.middle:
             h = self.dropout(F.relu(layer(h)))
         out: Tensor = self.last(pixel_norm(h))

@@ -29,7 +29,7 @@ from fairway.models.flow.transforms.univariate import affine
 from fairway.networks.conv import ConvNet
 from fairway.networks.mlp import MLP
 
-START_ROWS = 1024
+START_ROWS, WAVES = 1024, 6
 IMAGES, VECTORS = (64, 64), (128, 128)
 
 
@@ -38,7 +38,7 @@ class Glow(Flow):
 
     Args:
         event, context_event: see `Model`.
-        transforms: steps of flow, in each level of an image.
+        transforms: steps of flow, in each level of an image (None: 4), or of a vector (None: 8).
         hidden: widths of each coupling's network; None for (64, 64) channels, or (128, 128) units for vectors.
         levels: how often an image is halved (None: twice, or as often as its size allows); 0 for a flow of vectors.
         dropout: share of the networks' hidden units dropped in training.
@@ -67,7 +67,7 @@ class Glow(Flow):
         event: Event,
         context_event: Event | None = None,
         *,
-        transforms: int = 8,
+        transforms: int | None = None,
         hidden: Sequence[int] | None = None,
         levels: int | None = None,
         dropout: float = 0.0,
@@ -77,12 +77,17 @@ class Glow(Flow):
         super().__init__(event, context_event, base=base, embedding=embedding)
         self.levels = checked_levels(self.model_event, levels)
         self.hidden = tuple(hidden or (IMAGES if self.levels else VECTORS))
-        self.steps, self.dropout = transforms, dropout
+        self.steps, self.dropout = (4 if self.levels else 8) if transforms is None else transforms, dropout
         image = image_shape(self.model_event)
         if self.levels and image is not None:
             self.transform = multi_scale(image, self.levels, self._steps_of)
         else:
-            self.transform = Chain([link for i in range(transforms) for link in self._step(i)])
+            self.transform = Chain([link for i in range(self.steps) for link in self._step(i)])
+
+    @property
+    def compiles(self) -> bool:
+        """On vectors: many small operations; on images convolutions take the time."""
+        return not self.levels
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -106,7 +111,7 @@ class Glow(Flow):
 
     def _coupling(self, channels: int) -> Transform:
         kept, moved = ImageCoupling.sizes(channels)
-        network = ConvNet(kept, affine.parameters * moved, self.hidden, self.context_dims, self.dropout)
+        network = ConvNet(kept, affine.parameters * moved, self.hidden, self.context_dims, self.dropout, WAVES)
         return ImageCoupling(channels, affine, network)
 
     def _start(self, u: Tensor) -> None:
