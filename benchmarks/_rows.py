@@ -2,9 +2,12 @@
 
 A row is told by some of its entries (its keys). A script asks for the rows that are there, makes those that are missing
 and puts each down as soon as it is done; killed and started again, it goes on where it was. A taste (another budget
-than the one that results are stated for) is shown, but never written among the results.
+than the one that results are stated for) is shown, but only written among the results when asked.
+
+A budget is time of the clock ("20m"), which a busy machine fills with fewer steps, or a number of steps ("5000steps").
 """
 
+import argparse
 import fcntl
 import json
 import tempfile
@@ -19,6 +22,23 @@ import _record
 import fairway as fw
 
 Row = dict[str, Any]
+
+
+def parser(title: str, budget: str) -> argparse.ArgumentParser:
+    """What every script takes."""
+    taken = argparse.ArgumentParser(description=title.splitlines()[0])
+    taken.add_argument("--budget", default=budget, help="of each fit: 20s, 20m, or 5000steps")
+    taken.add_argument("--record", action="store_true", help=f"write results for a budget other than {budget}, too")
+    return taken
+
+
+def length(budget: str) -> dict[str, Any]:
+    """The option of `fit` that a budget is.
+
+    >>> length("20m"), length("300steps")
+    ({'budget': '20m'}, {'steps': 300})
+    """
+    return {"steps": int(budget.removesuffix("steps"))} if budget.endswith("steps") else {"budget": budget}
 
 
 class Rows:

@@ -15,7 +15,6 @@ Writes benchmarks/results/image_flows.json and docs/pictures/DATA_MODEL.png.
     python benchmarks/reproduce_image_flows.py --data mnist --models glow --budget 2m
 """
 
-import argparse
 import itertools
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _rows import Clock, Rows, dataset
+from _rows import Clock, Rows, dataset, length, parser
 
 import fairway as fw
 from fairway.report.pictures import grid, png
@@ -48,7 +47,7 @@ DRAWS_OF_NOISE, TEST_SEED = 2, 0
 def trained(name: str, source: str, budget: str, data: Any) -> tuple[fw.Model, dict[str, Any]]:
     """One flow, from where an earlier run left off, and its row."""
     clock, folder = Clock(), Path("runs") / NAME / f"{source}-{name}-{budget}"
-    model = fw.fit(name, data, budget=budget, seed=0, out=folder, resume=True, **OPTIONS.get(name, {}))
+    model = fw.fit(name, data, **length(budget), seed=0, out=folder, resume=True, **OPTIONS.get(name, {}))
     found = fw.evaluate(model, data.test, samples=DRAWS_OF_NOISE, seed=TEST_SEED)
     row: dict[str, Any] = {"data": source, "model": name, "budget": budget, "bits": found.bits_per_dim}
     row |= {"error": found.bits_per_dim_error, "nats": found.nats, "relation": found.relation}
@@ -97,15 +96,20 @@ def report(rows: list[dict[str, Any]], names: list[str], models: list[str]) -> i
 
 def main() -> int:
     """Train what is missing, draw, write, judge."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default=",".join(DATA))
-    parser.add_argument("--models", default=",".join(MODELS), help="nice, too")
-    parser.add_argument("--budget", default=BUDGET, help=f"of each model; results are written for {BUDGET} alone")
-    parser.add_argument("--again", action="store_true", help="evaluate and draw models anew that have a row")
-    asked = parser.parse_args()
+    options = parser(__doc__, BUDGET)
+    options.add_argument("--data", default=",".join(DATA))
+    options.add_argument("--models", default=",".join(MODELS), help="nice, too")
+    options.add_argument("--again", action="store_true", help="evaluate and draw models anew that have a row")
+    asked = options.parse_args()
     torch.set_num_threads(1)
     names, models = asked.data.split(","), asked.models.split(",")
-    rows = Rows(NAME, ("data", "model"), asked.budget == BUDGET, published=PUBLISHED, draws_of_noise=DRAWS_OF_NOISE)
+    rows = Rows(
+        NAME,
+        ("data", "model"),
+        asked.record or asked.budget == BUDGET,
+        published=PUBLISHED,
+        draws_of_noise=DRAWS_OF_NOISE,
+    )
     pictures = PICTURES if rows.recorded else Path("runs") / NAME
     for source, name in itertools.product(names, models):
         if asked.again or not rows.has(data=source, model=name):

@@ -14,7 +14,6 @@ where there is no reference, after saying so.
     python benchmarks/reproduce_sbibm.py --tasks two_moons --models nsf
 """
 
-import argparse
 import itertools
 import os
 import sys
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _rows import Clock, Rows
+from _rows import Clock, Rows, length, parser
 
 import fairway as fw
 
@@ -50,7 +49,7 @@ def find_folder(asked: str | None) -> Path:
 def fitted(name: str, task: str, pairs: Any, budget: str) -> fw.Model:
     """The density of theta given x."""
     theta = fw.data.load(pairs["train_theta"], event=BOUNDS[task])
-    return fw.fit(name, theta, context=pairs["train_x"], budget=budget, seed=0, **OPTIONS.get(name, {}))
+    return fw.fit(name, theta, context=pairs["train_x"], **length(budget), seed=0, **OPTIONS.get(name, {}))
 
 
 def compared(model: fw.Model, task: str, pairs: Any, observation: int) -> dict[str, Any]:
@@ -86,20 +85,21 @@ def report(rows: list[dict[str, Any]], tasks: list[str], models: list[str]) -> i
 
 def main() -> int:
     """Train, draw, test what is missing; judge."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", default=",".join(GOALS))
-    parser.add_argument("--models", default=",".join(MODELS))
-    parser.add_argument("--budget", default=BUDGET, help=f"of each fit; results are written for {BUDGET} alone")
-    parser.add_argument("--folder", help="where the reference lies")
-    parser.add_argument("--fresh", action="store_true", help="forget the rows that are there")
-    asked = parser.parse_args()
+    options = parser(__doc__, BUDGET)
+    options.add_argument("--tasks", default=",".join(GOALS))
+    options.add_argument("--models", default=",".join(MODELS))
+    options.add_argument("--folder", help="where the reference lies")
+    options.add_argument("--fresh", action="store_true", help="forget the rows that are there")
+    asked = options.parse_args()
     folder, tasks, models = find_folder(asked.folder), asked.tasks.split(","), asked.models.split(",")
     absent = [f"{task}.npz" for task in tasks if not (folder / f"{task}.npz").is_file()]
     if absent:
         print(f"not run: no {', '.join(absent)} in {folder}; pass --folder or set FAIRWAY_SBIBM")
         return 0
     torch.set_num_threads(1)
-    rows = Rows(NAME, ("task", "model", "observation"), asked.budget == BUDGET, published=PUBLISHED, goals=GOALS)
+    rows = Rows(
+        NAME, ("task", "model", "observation"), asked.record or asked.budget == BUDGET, published=PUBLISHED, goals=GOALS
+    )
     if asked.fresh:
         rows.forget()
     for task, name in itertools.product(tasks, models):

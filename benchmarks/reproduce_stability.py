@@ -11,14 +11,13 @@ Writes benchmarks/results/stability.json; exits 1 if a fit of those asked for fa
     python benchmarks/reproduce_stability.py --seeds 0-9 & python benchmarks/reproduce_stability.py --seeds 10-19
 """
 
-import argparse
 import itertools
 import math
 import sys
 from typing import Any
 
 import torch
-from _rows import Clock, Rows, dataset
+from _rows import Clock, Rows, dataset, length, parser
 
 import fairway as fw
 from fairway.training.guard import Diverged
@@ -26,7 +25,7 @@ from fairway.training.guard import Diverged
 NAME = "stability"
 MODELS = ("nsf", "maf", "real_nvp")
 DATASETS = ("power_plant", "protein", "magic_gamma")
-SEEDS, BUDGET, SAMPLES = "0-19", 20, 1_000
+SEEDS, BUDGET, SAMPLES = "0-19", "20s", 1_000
 
 
 def gaussian(train: Any, test: Any) -> float:
@@ -34,10 +33,10 @@ def gaussian(train: Any, test: Any) -> float:
     return fw.evaluate(fw.fit("gaussian", train.x.double(), validation=0.0), test.x.double()).nats
 
 
-def fitted(name: str, train: Any, test: Any, seed: int, budget: float) -> dict[str, Any]:
+def fitted(name: str, train: Any, test: Any, seed: int, budget: str) -> dict[str, Any]:
     """One fit with default settings: its held-out nats, and what was not finite."""
     try:
-        model = fw.fit(name, train, budget=budget, seed=seed)
+        model = fw.fit(name, train, **length(budget), seed=seed)
     except Diverged as error:
         return {"nats": None, "why": str(error)}
     found, samples = fw.evaluate(model, test), model.sample(SAMPLES, generator=seed)
@@ -80,15 +79,14 @@ def report(rows: list[dict[str, Any]], datasets: list[str], models: list[str]) -
 
 def main() -> int:
     """Make the rows that are missing, judge all."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", default=SEEDS, help="such as 0-9 or 3,5")
-    parser.add_argument("--models", default=",".join(MODELS))
-    parser.add_argument("--datasets", default=",".join(DATASETS))
-    parser.add_argument("--budget", type=float, default=BUDGET, help=f"seconds; results are written for {BUDGET} alone")
-    parser.add_argument("--fresh", action="store_true", help="forget the rows that are there")
-    asked = parser.parse_args()
+    options = parser(__doc__, BUDGET)
+    options.add_argument("--seeds", default=SEEDS, help="such as 0-9 or 3,5")
+    options.add_argument("--models", default=",".join(MODELS))
+    options.add_argument("--datasets", default=",".join(DATASETS))
+    options.add_argument("--fresh", action="store_true", help="forget the rows that are there")
+    asked = options.parse_args()
     torch.set_num_threads(1)
-    rows = Rows(NAME, ("dataset", "model", "seed"), asked.budget == BUDGET, budget=asked.budget)
+    rows = Rows(NAME, ("dataset", "model", "seed"), asked.record or asked.budget == BUDGET)
     if asked.fresh:
         rows.forget()
     for name_of_data in asked.datasets.split(","):
@@ -101,7 +99,13 @@ def main() -> int:
             key = {"dataset": name_of_data, "model": name, "seed": seed}
             if not rows.has(**key):
                 clock = Clock()
-                row = {**key, "gaussian": base, **fitted(name, train, test, seed, asked.budget), **clock.read()}
+                row = {
+                    **key,
+                    "gaussian": base,
+                    "budget": asked.budget,
+                    **fitted(name, train, test, seed, asked.budget),
+                    **clock.read(),
+                }
                 print(f"{name} on {name_of_data}, seed {seed}: {row['nats']} {row['why']}", flush=True)
                 rows.put(row)
     return report(rows.all(), asked.datasets.split(","), asked.models.split(","))

@@ -259,7 +259,8 @@ def stability(found: dict[str, Any]) -> str:
         ends = [number(min(nats, default=None)), number(max(nats, default=None)), number(mine[0]["gaussian"])]
         rows.append([model, data, f"{passed} of {len(mine)}", *ends])
     head = ["model", "data", "finite and above the Gaussian", "worst, nats", "best, nats", "Gaussian, nats"]
-    return f"Default settings, {found['budget']:.0f} s each, one thread.\n\n" + table(head, rows)
+    budgets = ", ".join(sorted({r["budget"] for r in found["rows"]}))
+    return f"Default settings, {budgets} each, one thread.\n\n" + table(head, rows)
 
 
 def image_flows(found: dict[str, Any]) -> str:
