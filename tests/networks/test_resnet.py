@@ -63,3 +63,13 @@ def test_dropout_acts_in_training_only():
     redraw(net)
     assert not torch.equal(net(x), net(x))
     assert torch.equal(net.eval()(x), net(x))
+
+
+def test_waves_tell_where_a_pixel_lies():
+    x = torch.ones(1, 3, 11, 11)
+    with seeded(0):
+        same, told = (ResNet(3, 2, (6,), waves=waves).requires_grad_(False) for waves in (0, 3))
+    redraw(same)
+    redraw(told)
+    inside = (slice(None), slice(None), slice(3, 8), slice(3, 8))  # away from the padded rim
+    assert float(same(x)[inside].std((2, 3)).max()) < 1e-5 < float(told(x)[inside].std((2, 3)).min())

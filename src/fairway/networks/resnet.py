@@ -1,6 +1,6 @@
 """A residual convolutional network that keeps the size of its image (He et al. 2016; as RealNVP's conditioner).
 
-    h_0 = K * x + V c
+    h_0 = K * x + V c + P w                                   w: waves that tell where a pixel lies (see `conv`)
     h_l = h_{l-1} + K'_l * relu(K_l * relu(norm(h_{l-1})))    one line per entry of `hidden`, K of 3 x 3 pixels
     y   = W relu(norm(h_L)),                                  W of 1 x 1, zero at first: training starts from y = 0
 
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairway.core.config import Configurable
-from fairway.networks.conv import ContextBias, held, pixel_norm, zero_last
+from fairway.networks.conv import ContextBias, PixelBias, held, pixel_norm, zero_last
 from fairway.networks.dropout import Dropout
 
 
@@ -40,6 +40,7 @@ class ResNet(Configurable, nn.Module):
         hidden: inner channels of every residual block; the first is also the width of the stream between them.
         context: entries of the context, 0 for none.
         dropout: share of inner units dropped in training.
+        waves: cosine waves along each side that tell where a pixel lies; 0 for a network that is the same everywhere.
 
     Raises:
         ValueError: no hidden width, or (when called) a context of another width.
@@ -52,17 +53,24 @@ class ResNet(Configurable, nn.Module):
     role: ClassVar[str] = "network"
 
     def __init__(
-        self, inputs: int, outputs: int, hidden: Sequence[int] = (32, 32), context: int = 0, dropout: float = 0.0
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: Sequence[int] = (32, 32),
+        context: int = 0,
+        dropout: float = 0.0,
+        waves: int = 0,
     ) -> None:
         super().__init__()
         if not hidden:
             raise ValueError("expected at least one residual block in hidden, got none")
         self.first, self.condition = nn.Conv2d(inputs, hidden[0], 3, padding=1), ContextBias(context, hidden[0])
+        self.position = PixelBias(waves, hidden[0])
         self.blocks = nn.ModuleList(_Block(hidden[0], inner, dropout) for inner in hidden)
         self.last = zero_last(hidden[0], outputs, 1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = self.condition(self.first(held(x)), context)
+        h = self.position(self.condition(self.first(held(x)), context))
         for block in self.blocks:
             h = block(h)
         out: Tensor = self.last(F.relu(pixel_norm(h)))

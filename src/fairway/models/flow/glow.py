@@ -18,7 +18,7 @@ from fairway.core.event import Event
 from fairway.core.model import Case
 from fairway.core.objective import Optimisation
 from fairway.models.flow.flow import Flow
-from fairway.models.flow.image_flow import Shape, checked_levels, image_shape, multi_scale
+from fairway.models.flow.image_flow import WAVES, Shape, checked_levels, image_shape, multi_scale
 from fairway.models.flow.transforms.actnorm import ActNorm, start_from
 from fairway.models.flow.transforms.conv1x1 import Conv1x1
 from fairway.models.flow.transforms.coupling import Coupling
@@ -29,7 +29,7 @@ from fairway.models.flow.transforms.univariate import affine
 from fairway.networks.conv import ConvNet
 from fairway.networks.mlp import MLP
 
-START_ROWS, WAVES = 1024, 6
+START_ROWS = 1024
 IMAGES, VECTORS = (64, 64), (128, 128)
 
 
