@@ -2,8 +2,8 @@
 
     minimise -E_data E_noise[estimate(u)],    E_noise[estimate(u)] = log p(u)
 
-A model gives `_log_prob_estimate(u, context, rows) -> (B,)`; all its noise comes from `rows`. On held-out rows the
-deterministic density is taken.
+A model gives `_log_prob_estimate(u, context, rows) -> (B,)`; all its noise comes from `rows`. Held-out rows are judged
+by the same estimate under a fixed seed, whose errors are independent from row to row and so average out.
 """
 
 from typing import Any
@@ -25,9 +25,6 @@ class UnbiasedMLE(Objective):
             raise CapabilityError(f"{self.name()} needs a model with an unbiased estimate; {model.name()} takes mle")
 
     def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
-        if model.training:
-            log_prob = model._log_prob_estimate(batch.u, batch.context, generator)
-        else:
-            log_prob = model._log_prob(batch.u, batch.context)
+        log_prob = model._log_prob_estimate(batch.u, batch.context, generator)
         nll = batch.mean(-log_prob) / model.model_event.dims
         return Loss(nll, {"nll": nll})

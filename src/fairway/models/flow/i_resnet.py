@@ -6,9 +6,9 @@ An ordinary residual network whose branches contract: no masks, no splits, all e
 Branches are held by spectral normalisation of the operators themselves, `to_data` is a fixed-point iteration, and the
 log-determinant is exact for up to 16 entries. Above, it is the power series of the trace: in training an unbiased
 estimate that stops at a random term, with the gradient in its Neumann form; asked afterwards, a fixed number of terms
-under fixed probes, so that `likelihood` says "estimate". Between blocks stands a learned matrix (on images a scale and
-a shift per channel), since a block alone changes volume by a bounded factor. Images are squeezed `levels` times,
-(C, H, W) -> (4C, H/2, W/2), and pass through convolutions.
+under fixed probes, so that `likelihood` says "estimate". A block alone changes volume by a bounded factor: ahead of
+each stands a learned matrix while entries are few, above a scale and a shift per channel. Images are squeezed `levels`
+times, (C, H, W) -> (4C, H/2, W/2), and pass through convolutions.
 """
 
 from collections.abc import Sequence
@@ -85,8 +85,8 @@ class IResNet(Flow):
         links: list[Transform] = []
         for i in range(self.blocks):
             branch = LipschitzNetwork(shape, self.hidden, self.context_dims, self.lipschitz)
-            between = ActNorm(shape[0]) if self.levels else Linear(self.dims, seed=i)
-            links += [between, Residual(branch, self.lipschitz, self._exact, seed=i)]
+            between = Linear(self.dims, seed=i) if self._exact and not self.levels else ActNorm(shape[0])
+            links += [between, Residual(branch, self._exact, seed=i)]
         return links
 
     def default_objective(self) -> Objective:
@@ -101,16 +101,37 @@ class IResNet(Flow):
         return "exact" if self._exact else "estimate"
 
     @property
+    def _links(self) -> list[Any]:
+        return list(self.transform.links)  # type: ignore[arg-type]
+
+    @property
     def _exact(self) -> bool:
         return self.dims <= self.exact_dims
 
     def _log_prob_estimate(self, u: Tensor, context: Tensor | None, rows: Rows) -> Tensor:
         """(B,): an estimate whose mean over `rows` is log p(u), and whose gradient's mean is its gradient."""
         z, total = u.reshape(len(u), *self.shape), u.new_zeros(len(u))
-        for i, link in enumerate(self.transform.links):
+        for i, link in enumerate(self._links):
             if isinstance(link, Residual):
                 z, ladj = link.to_latent_unbiased(z, context, rows.spawn(i))
             else:
                 z, ladj = link.to_latent(z, context)
             total = total + ladj
         return self.base.log_prob(z.flatten(1)) + total
+
+    # -- points without their log-determinants, which cost more than the points -------------------------------------
+    def _encode(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        z = u.reshape(len(u), *self.shape)
+        for link in self._links:
+            z = link.latent_of(z, context) if isinstance(link, Residual) else link.to_latent(z, context)[0]
+        return z.reshape(u.shape)
+
+    def _decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        u = z.flatten(1)
+        for link in reversed(self._links):
+            u = link.data_of(u, context) if isinstance(link, Residual) else link.to_data(u, context)[0]
+        return u.reshape(z.shape)
+
+    def _sample_at(self, n: int, context: Tensor | None, rows: Rows, temperature: float) -> Tensor:
+        z = self.base.sample(self.dims, rows, temperature)
+        return self._decode(z.reshape(n, *(s or 1 for s in self.latent_event.shape)), context)

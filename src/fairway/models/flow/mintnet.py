@@ -44,10 +44,10 @@ class MintNet(Flow):
     """
 
     cites = ("song2019mintnet",)
-    optimisation = Optimisation(lr=5e-3, ema=0.99, clip=5.0)
+    optimisation = Optimisation(lr=1e-2, ema=0.99, clip=5.0)
     tiny = [
         Case(Event((2,)), None, {"transforms": 3, "hidden": (4, 4)}),
-        Case(Event((1, 4, 4), "integer", low=0, high=7), None, {"transforms": 1, "hidden": (2, 2)}),
+        Case(Event((1, 4, 4), "integer", low=0, high=7), None, {"transforms": 2, "hidden": (2, 2), "levels": 1}),
         Case(Event((3,)), Event((), "category", levels=3), {"transforms": 2, "hidden": (4, 3)}),
         Case(Event((2,), "bounded", low=-1.0, high=3.0), Event((2,)), {"transforms": 2, "hidden": (4, 4)}),
     ]

@@ -1,6 +1,6 @@
 """Iteration to a fixed point, row by row, and the gradient through its end without the iteration.
 
-    x <- step(x)  until  |step(x) - x| <= tolerance (1 + |x|)        a row that is there stays, whatever the others do
+    x <- step(x)  until  |step(x) - x| <= tolerance (1 + |x|)     a row that is there stays, whatever the others do
     f(x) = z:     dx = J^-1 (dz - d_theta f),   J = df/dx at x        (implicit function theorem)
 
 So the backward pass needs one adjoint solve, J^T y = g, at the solution: no memory of the iterations. Where f = I + g
@@ -16,6 +16,7 @@ from torch import Tensor
 from fairway.core.numerics import expand_as_rows
 
 Map = Callable[[Tensor], Tensor]
+Look = tuple[Tensor, Tensor, Tensor]
 
 
 def fixed_point(step: Map, start: Tensor, iterations: int = 1000, roundings: float = 16.0) -> tuple[Tensor, Tensor]:
@@ -31,12 +32,39 @@ def fixed_point(step: Map, start: Tensor, iterations: int = 1000, roundings: flo
     tolerance = roundings * torch.finfo(start.dtype).eps
     for _ in range(iterations):
         new = step(x)
-        change, size = ((a.flatten(1).abs().amax(1)) for a in (new - x, x))
+        change, size = _largest(new - x), _largest(x)
         x = torch.where(expand_as_rows(done, x), x, new)
         done = done | (change <= tolerance * (1 + size))
         if bool((done | ~change.isfinite()).all()):
             break
     return x, done
+
+
+def damped(look: Callable[[Tensor], Look], start: Tensor, attempts: int = 100) -> tuple[Tensor, Tensor]:
+    """u <- u - rate residual / diagonal, to the root of a map with a triangular Jacobian; which rows (B,) got there.
+
+    With a rate of 1 the error near a root is nilpotent: gone in as many steps as there are entries, usually in few. A
+    step after which a row's residual is larger is taken back and tried again at half the rate; a row that needs a rate
+    below 1/100 is given up.
+
+    Args:
+        look: u -> residual, diagonal of its Jacobian, and which rows (B,) are near enough.
+        start: (B, *shape).
+        attempts: at most.
+    """
+    u, (residual, diagonal, done) = start, look(start)
+    rate = torch.ones(len(u), dtype=u.dtype, device=u.device)
+    for _ in range(attempts):
+        if bool((done | (rate < 1e-2)).all()):
+            break
+        trial = u - expand_as_rows(rate, u) * residual / diagonal
+        new_residual, new_diagonal, near = look(trial)
+        better = near | (_largest(new_residual) < _largest(residual))
+        take = expand_as_rows(better & ~done, u)
+        u, residual = torch.where(take, trial, u), torch.where(take, new_residual, residual)
+        diagonal, done = torch.where(take, new_diagonal, diagonal), done | near
+        rate = torch.where(better, (2 * rate).clamp(max=1.0), rate / 2)
+    return u, done
 
 
 def solved(f: Map, x: Tensor, z: Tensor, adjoint: Callable[[Map, Tensor], Tensor]) -> Tensor:
@@ -76,3 +104,7 @@ class _Implicit(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         return ctx.solve(gradient), None, None
+
+
+def _largest(x: Tensor) -> Tensor:
+    return x.flatten(1).abs().amax(1)

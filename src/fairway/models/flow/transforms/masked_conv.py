@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairway.core.numerics import softplus_inverse
+
 KERNEL = 3
 
 
@@ -24,7 +26,7 @@ class MaskedMap(nn.Module):
         channels: C.
         image: convolutions, size (H, W); else matrices, size ().
         inputs, outputs: copies of every channel.
-        gain: size of the weights before the diagonal at the start, relative to a usual layer's.
+        gain: size of an output at the start, for inputs of size 1.
     """
 
     mask: Tensor
@@ -36,8 +38,8 @@ class MaskedMap(nn.Module):
         self.register_buffer("mask", mask, persistent=False)
         spread = gain / math.sqrt(inputs * max(float(mask.sum()) / channels, 1.0))
         self.weight = nn.Parameter(spread * torch.randn(outputs, channels, inputs, channels, *mask.shape[4:]))
-        self.raw_diagonal = nn.Parameter(torch.full((outputs, inputs, channels), -math.log(inputs)))
-        self.bias = nn.Parameter(torch.randn(outputs * channels))
+        self.raw_diagonal = nn.Parameter(torch.full((outputs, inputs, channels), softplus_inverse(gain / inputs)))
+        self.bias = nn.Parameter(gain * torch.randn(outputs * channels))
 
     @property
     def diagonal(self) -> Tensor:

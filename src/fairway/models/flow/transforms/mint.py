@@ -13,20 +13,19 @@ No entry depends on later ones, and two ways lead back, row by row until the res
                   sweeps the first k entries are right, so D sweeps are enough, from anywhere
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from fairway.core.numerics import expand_as_rows
-from fairway.models.flow.transforms.fixed_point import Map, fixed_point, solved
+from fairway.models.flow.transforms.fixed_point import Look, Map, damped, fixed_point, solved
 from fairway.models.flow.transforms.increasing_root import increasing_root
 from fairway.models.flow.transforms.masked_conv import MaskedMap
 from fairway.models.flow.transforms.transform import Transform
 from fairway.models.flow.transforms.univariate import log_scale
 
-ATTEMPTS = 100  # of the fixed-point iteration
+GAINS = (3.0, 2.0, 0.5)  # of the maps at the start: units that bend within the data, a network that adds little
 ROUNDINGS = 8.0  # of the terms of z that a residual may be off
 
 
@@ -59,13 +58,8 @@ class Mint(Transform):
             raise ValueError(f"expected two numbers of hidden units, each at least 1, got hidden={tuple(hidden)}")
         channels, image = shape[0], len(shape) == 3
         self.channels, self.hidden, self.reverse = channels, tuple(hidden), reverse
-        self.maps = nn.ModuleList(
-            [
-                MaskedMap(channels, image, 1, hidden[0]),
-                MaskedMap(channels, image, hidden[0], hidden[1]),
-                MaskedMap(channels, image, hidden[1], 1, gain=0.3),
-            ]
-        )
+        copies = zip((1, *hidden), (*hidden, 1), GAINS, strict=True)
+        self.maps = nn.ModuleList(MaskedMap(channels, image, a, b, gain) for a, b, gain in copies)
         self.raw_scale = nn.Parameter(torch.zeros(channels))
         self.context = nn.Linear(context_dims, (2 + hidden[0]) * channels, bias=False) if context_dims else None
         nn.init.zeros_(self._maps[2].bias)
@@ -80,7 +74,8 @@ class Mint(Transform):
         ordered = self._ordered(z)
         with torch.no_grad():
             u = self._inverted(ordered, context)
-        u = solved(lambda u: self._forward(u, self._given(context, u))[0], u, ordered, self._adjoint(u, context))
+            diagonal = self._forward(u, self._given(context, u))[1]
+        u = solved(lambda u: self._forward(u, self._given(context, u))[0], u, ordered, _adjoint(diagonal))
         u = self._ordered(u)
         return u, -self.to_latent(u, context)[1]
 
@@ -117,44 +112,25 @@ class Mint(Transform):
     # -- the inverse --------------------------------------------------------------------------------------------
     def _inverted(self, z: Tensor, context: Tensor | None) -> Tensor:
         given = self._given(context, z)
-        u, done = self._by_fixed_point(z, given)
-        left = ~(done | ~z.flatten(1).isfinite().all(1))
+        u, done = damped(lambda u: self._look(u, z, given), z / given.scale)
+        left = ~done & z.flatten(1).isfinite().all(1)
         if bool(left.any()):
             u[left] = self._one_by_one(z[left], self._given(None if context is None else context[left], z[left]))
         return u
 
-    def _residual(self, u: Tensor, z: Tensor, given: Given) -> tuple[Tensor, Tensor, Tensor]:
+    def _look(self, u: Tensor, z: Tensor, given: Given) -> Look:
         """T(u) - z, the diagonal, and which rows (B,) are off by no more than rounding."""
         value, diagonal = self._forward(u, given)
-        residual = value - z
-        terms = (given.scale * u).abs() + z.abs() + given.shift.abs() + self._largest(u)
-        near = residual.abs() <= ROUNDINGS * torch.finfo(u.dtype).eps * terms
-        return residual, diagonal, near.flatten(1).all(1)
-
-    def _by_fixed_point(self, z: Tensor, given: Given) -> tuple[Tensor, Tensor]:
-        """u and which rows (B,) are solved."""
-        u = z / given.scale
-        residual, diagonal, done = self._residual(u, z, given)
-        rate = torch.ones(len(z), dtype=z.dtype, device=z.device)
-        for _ in range(ATTEMPTS):
-            if bool((done | (rate < 1e-2)).all()):
-                break
-            trial = u - expand_as_rows(rate, u) * residual / diagonal
-            ahead = self._residual(trial, z, given)
-            better = (_size(ahead[0]) < _size(residual)) | ahead[2]
-            take = expand_as_rows(better & ~done, u)
-            u, residual, diagonal = (
-                torch.where(take, a, b) for a, b in ((trial, u), (ahead[0], residual), (ahead[1], diagonal))
-            )
-            done = done | ahead[2]
-            rate = torch.where(better, (2 * rate).clamp(max=1.0), rate / 2)
-        return u, done
+        kernel = self._maps[2].kernel.flatten(1)
+        terms = (given.scale * u).abs() + z.abs() + given.shift.abs() + _per_channel(kernel.abs().sum(1), u)
+        near = (value - z).abs() <= ROUNDINGS * torch.finfo(u.dtype).eps * terms
+        return value - z, diagonal, near.flatten(1).all(1)
 
     def _one_by_one(self, z: Tensor, given: Given) -> Tensor:
         u = z / given.scale
         for _ in range(z[0].numel()):
             u = self._sweep(u, z, given)
-            if bool(self._residual(u, z, given)[2].all()):
+            if bool(self._look(u, z, given)[2].all()):
                 break
         return u
 
@@ -179,28 +155,11 @@ class Mint(Transform):
         reach = _per_channel(d3[0].sum(0), u)
         return increasing_root(equation, -(rest + reach) / given.scale, (reach - rest) / given.scale)
 
-    def _largest(self, like: Tensor) -> Tensor:
-        """Bound of the network, by channel."""
-        kernel = self._maps[2].kernel
-        return _per_channel(kernel.flatten(1).abs().sum(1), like)
 
-    # -- its gradient -------------------------------------------------------------------------------------------
-    def _adjoint(self, u: Tensor, context: Tensor | None) -> "_Adjoint":
-        return _Adjoint(self, u, context)
-
-
-class _Adjoint(NamedTuple):
-    """y with J^T y = g: y <- y + (g - J^T y) / diag J, right after D steps since J is triangular."""
-
-    layer: Mint
-    u: Tensor
-    context: Tensor | None
-
-    def __call__(self, transposed: Map, g: Tensor) -> Tensor:
-        with torch.no_grad():
-            diagonal = self.layer._forward(self.u, self.layer._given(self.context, self.u))[1]
-        steps = self.u[0].numel() + 1
-        return fixed_point(lambda y: y + (g - transposed(y)) / diagonal, g / diagonal, steps)[0]
+def _adjoint(diagonal: Tensor) -> Callable[[Map, Tensor], Tensor]:
+    """y with J^T y = g, J triangular: y <- y + (g - J^T y) / diag J, which is right after D steps at most."""
+    steps = diagonal[0].numel() + 1
+    return lambda transposed, g: fixed_point(lambda y: y + (g - transposed(y)) / diagonal, g / diagonal, steps)[0]
 
 
 def _mixed(diagonal: Tensor, h: Tensor) -> Tensor:
@@ -211,7 +170,3 @@ def _mixed(diagonal: Tensor, h: Tensor) -> Tensor:
 def _per_channel(a: Tensor, like: Tensor) -> Tensor:
     """(channels,) or (B, channels) -> (B or 1, channels, 1, ...) beside rows like these."""
     return a.reshape(-1, a.shape[-1], *[1] * (like.ndim - 2))
-
-
-def _size(residual: Tensor) -> Tensor:
-    return residual.flatten(1).abs().amax(1)

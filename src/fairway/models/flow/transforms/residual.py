@@ -16,26 +16,25 @@ from fairway.core.random import Rows
 from fairway.models.flow.transforms.fixed_point import fixed_point, solved
 from fairway.models.flow.transforms.power_series import Roulette, exact_log_det, truncated_log_det, unbiased_log_det
 from fairway.models.flow.transforms.transform import Transform
-from fairway.networks.lipschitz import LipschitzNetwork, Push
+from fairway.networks.lipschitz import LipschitzNetwork
 
 
 class Residual(Transform):
     """u + g(u).
 
     Args:
-        branch: g, on rows (B, *shape).
-        lipschitz: its bound.
+        branch: g, on rows (B, *shape), with a Lipschitz constant below 1.
         exact: whether the log-determinant is exact, or from its series.
         seed: of the fixed probes of a series.
     """
 
-    def __init__(self, branch: LipschitzNetwork, lipschitz: float, exact: bool, seed: int = 0) -> None:
+    def __init__(self, branch: LipschitzNetwork, exact: bool, seed: int = 0) -> None:
         super().__init__()
-        self.branch, self.lipschitz, self.exact, self.seed = branch, lipschitz, exact, seed
+        self.branch, self.exact, self.seed = branch, exact, seed
 
     def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         value, push = self.branch.frozen(context).with_push(u)
-        return u + value, self._log_det(push, u)
+        return u + value, exact_log_det(push, u) if self.exact else truncated_log_det(push, u, self.seed)
 
     def to_latent_unbiased(self, u: Tensor, context: Tensor | None, rows: Rows) -> tuple[Tensor, Tensor]:
         """z and an estimate of ladj (B,) whose mean over the noise is the whole series; exact where `to_latent` is."""
@@ -43,19 +42,23 @@ class Residual(Transform):
             return self.to_latent(u, context)
         roulette = Roulette.draw(rows, u)
         order, back = roulette.order, roulette.order.argsort()
-        branch = self.branch.frozen(None if context is None else context[order])
-        value, push = branch.with_push(u[order])
+        value, push = self.branch.frozen(None if context is None else context[order]).with_push(u[order])
         return u + value[back], unbiased_log_det(push, roulette)[back]
 
     def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        u = self.data_of(z, context)
+        return u, -self.to_latent(u, context)[1]
+
+    def latent_of(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        """z alone, without the price of its log-determinant."""
+        return u + self.branch(u, context)
+
+    def data_of(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """u alone, by fixed-point iteration; carries the implicit gradient."""
         with torch.no_grad():
             branch = self.branch.frozen(context)
             u, _ = fixed_point(lambda u: z - branch(u), z)
-        u = solved(lambda u: u + self.branch(u, context), u, z, _adjoint)
-        return u, -self.to_latent(u, context)[1]
-
-    def _log_det(self, push: Push, u: Tensor) -> Tensor:
-        return exact_log_det(push, u) if self.exact else truncated_log_det(push, u, self.lipschitz, seed=self.seed)
+        return solved(lambda u: self.latent_of(u, context), u, z, _adjoint)
 
 
 def _adjoint(transposed: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
