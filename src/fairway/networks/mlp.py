@@ -103,7 +103,7 @@ class MLP(Configurable, nn.Module):
 
     def columns(self, x: Tensor) -> Tensor:
         """(inputs, B) -> (outputs, B)."""
-        for layer in self.layers[:-1]:
+        for layer in list(self.layers.children())[:-1]:
             x = layer.columns(x)  # type: ignore[operator]
         return columns(self.last, x)
 

@@ -50,7 +50,8 @@ def decode_undoes_encode(s: Subject) -> None:
     x, context = s.rows(32)
     again = s.model.decode(s.model.encode(x, context), context)
     unit = 1.0 if s.event.counted else scale_of(s.event)
-    expect_close(again.double() / unit, x.double() / unit, "decode(encode(x))", rtol=1e-9, atol=1e-9)
+    tolerance = 1e-9 if s.model.likelihood == "exact" else 1e-5  # a solver's own error
+    expect_close(again.double() / unit, x.double() / unit, "decode(encode(x))", rtol=tolerance, atol=tolerance)
 
 
 @check(is_flow)

@@ -65,7 +65,7 @@ def test_density_integrates_to_one_in_data_units():
 
 @pytest.mark.parametrize("shape", [(6,), (4, 4), (1, 3, 4)])
 def test_masks_start_as_a_checkerboard_and_alternate(shape):
-    links = list(RealNVP(Event(shape), transforms=8, hidden=(4,)).transform.links)
+    links = list(RealNVP(Event(shape), transforms=8, hidden=(4,), levels=0).transform.links)
     kinds = "".join("P" if isinstance(link, Permutation) else "C" for link in links)
     assert kinds == "PCC" * 4
     assert torch.equal(links[0].order, checkerboard(shape))
@@ -124,9 +124,9 @@ def test_a_draw_carries_the_gradient_to_the_parameters():
     assert float(reverse_kl().detach()) < float(before.detach()) - 0.05
 
 
-def test_dropout_is_for_images_and_asked_for_otherwise():
+def test_dropout_is_for_flattened_images_and_asked_for_otherwise():
     def rates(event, **options):
-        modules = RealNVP(event, transforms=2, hidden=(4,), **options).modules()
+        modules = RealNVP(event, transforms=2, hidden=(4,), levels=0, **options).modules()
         return {m.p for m in modules if isinstance(m, torch.nn.Dropout)}
 
     assert rates(Event((4,))) == set() and rates(Event((2, 2))) == {0.2}

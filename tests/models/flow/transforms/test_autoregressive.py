@@ -1,4 +1,4 @@
-"""The masked autoregressive map: triangular, inverted exactly at the cost of a pass, with the gradient of the inverse."""
+"""The masked autoregressive map: triangular, inverted at the cost of a pass, with the gradient of the inverse."""
 
 import pytest
 import torch
@@ -70,7 +70,7 @@ def test_the_slow_direction_carries_the_gradient(univariate, network):
 
 def test_far_out_it_is_what_it_is_at_the_rim():
     t, u = link("affine", "plain"), rows(4, 4, 0, 1e4)
-    z, ladj = t.to_latent(u)
+    z, _ = t.to_latent(u)
     torch.testing.assert_close(t.to_data(z.detach())[0], u, rtol=1e-9, atol=1e-9)
     again = t.to_data(z.detach().requires_grad_())[0]
     assert torch.autograd.grad(again.sum(), t.parameters())[0].isfinite().all()

@@ -41,7 +41,7 @@ def attached(u: Tensor, residual: Tensor, solve: Callable[[Tensor], Tensor]) -> 
     >>> float(torch.autograd.grad(x, theta)[0])  # d 8^(1/theta) / d theta = -8^(1/3) log(8) / 9
     -0.462098...
     """
-    out: Tensor = _Attached.apply(u, residual, solve)  # type: ignore[no-untyped-call]
+    out: Tensor = _Attached.apply(u, residual, solve)
     return out
 
 

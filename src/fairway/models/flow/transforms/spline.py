@@ -1,4 +1,4 @@
-"""The mathematics of the monotone rational-quadratic spline (Durkan, Bekasov, Murray and Papamakarios 2019, Neural Spline Flows).
+"""The mathematics of the monotone rational-quadratic spline (Durkan et al. 2019, Neural Spline Flows).
 
 K bins between knots (x_k, y_k) on [-B, B]^2, slopes d_k at the knots, the identity outside. Within a bin of width w,
 height h and mean slope s = h / w, at xi = (u - x_k) / w, with q = xi (1 - xi):
@@ -36,7 +36,7 @@ class Bin(NamedTuple):
     height: Tensor
     left: Tensor
     right: Tensor
-    index: Tensor
+    number: Tensor
 
 
 Found = tuple[Tensor, Bin]  # shares of the box (2, K, *shape), and the bin of each value
@@ -121,15 +121,15 @@ class Spline:
         shares = self.shares(phi)
         return shares, self.find(value, self.sizes(shares), self.slopes(phi), axis)
 
-    # -- their gradients ----------------------------------------------------------------------------------------------------
+    # -- their gradients ------------------------------------------------------------------------------------------
     def pull(self, u: Tensor, phi: Tensor, found: Found, along_z: Tensor, along_ladj: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient of along_z . z + along_ladj . log dz/du with respect to u and phi."""
         shares, b = found
         inside = (u > -self.bound) & (u < self.bound)
         a, c = torch.where(inside, along_z, 0.0), torch.where(inside, along_ladj, 0.0)
         along_u, width, height, left, right = _slopes_of_a_bin(b, (u - b.x) / b.width, a, c)
-        knots = torch.arange(self.bins, device=u.device, dtype=b.index.dtype).reshape(-1, *([1] * u.ndim))
-        here, below = knots == b.index, knots < b.index
+        knots = torch.arange(self.bins, device=u.device, dtype=b.number.dtype).reshape(-1, *([1] * u.ndim))
+        here, below = knots == b.number, knots < b.number
         sizes = []  # a bin's left knot moves with every size before it, the same way as u moves, backwards
         for share, size, knot in ((shares[0], width, -along_u), (shares[1], height, a)):
             slope = torch.where(here, size, torch.where(below, knot, 0.0))
