@@ -51,6 +51,14 @@ def test_warm_up_grows_with_the_steps_in_training_only(model):
     assert "steps" in objective.state_dict()  # a resumed run goes on where it was
 
 
+def test_a_model_that_starts_from_data_sees_some_rows(model):
+    seen, u = [], Rows(1, 10).normal(3)
+    ELBO().start(model, u)
+    object.__setattr__(model, "_start", seen.append)
+    ELBO().start(model, u)
+    assert len(seen) == 1 and seen[0] is u
+
+
 def test_it_asks_for_a_bound(model):
     ELBO().check(model)
     with pytest.raises(ValueError, match="expected beta >= 0"):

@@ -23,6 +23,7 @@ MODELS = {
     "tarflow": "fairway.models.flow.tarflow:TarFlow",
     "planar": "fairway.models.flow.planar:PlanarFlow",
     "radial": "fairway.models.flow.radial:RadialFlow",
+    "variational_dequantisation": "fairway.models.flow.dequantised:VariationalDequantisation",
     "i_resnet": "fairway.models.flow.i_resnet:IResNet",
     "mintnet": "fairway.models.flow.mintnet:MintNet",
     # gan
