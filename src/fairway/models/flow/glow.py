@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fairway.core.event import Event
 from fairway.core.model import Case
 from fairway.core.objective import Optimisation
+from fairway.models.flow.coupling_chain import perceptron
 from fairway.models.flow.flow import Flow
 from fairway.models.flow.image_flow import WAVES, Shape, checked_levels, image_shape, multi_scale
 from fairway.models.flow.transforms.actnorm import ActNorm, start_from
@@ -27,7 +28,6 @@ from fairway.models.flow.transforms.linear import Linear
 from fairway.models.flow.transforms.transform import Chain, Transform
 from fairway.models.flow.transforms.univariate import affine
 from fairway.networks.conv import ConvNet
-from fairway.networks.mlp import MLP
 
 START_ROWS = 1024
 IMAGES, VECTORS = (64, 64), (128, 128)
@@ -96,10 +96,7 @@ class Glow(Flow):
     def _step(self, index: int) -> list[Transform]:
         """One step of a flow of vectors."""
         kept, moved = Coupling.sizes(self.dims, False)
-        outputs = affine.parameters * moved
-        network = MLP(kept + self.context_dims, outputs, self.hidden, act="relu", dropout=self.dropout)
-        nn.init.zeros_(network.last.weight)
-        nn.init.zeros_(network.last.bias)
+        network = perceptron(self.context_dims, self.hidden, self.dropout)(kept, affine.parameters * moved)
         return [ActNorm(self.dims), Linear(self.dims, seed=index), Coupling(self.dims, affine, network, False)]
 
     def _steps_of(self, shape: Shape, last: bool) -> list[Transform]:
