@@ -1,7 +1,5 @@
 """i-ResNet: branches that contract, a free-form Jacobian, exact or estimated densities, images through convolutions."""
 
-import copy
-
 import pytest
 import torch
 
@@ -60,7 +58,7 @@ def test_no_entry_of_the_jacobian_is_masked():
     assert float(matrix.abs().min()) > 0
 
 
-@pytest.mark.parametrize("dims", [2, 16])
+@pytest.mark.parametrize("dims", [2, 16, 40])
 def test_the_density_of_few_entries_is_exact(dims):
     model, u = built(Event((dims,))), normal(5, dims)
     assert model.likelihood == "exact"
@@ -72,34 +70,34 @@ def test_the_density_of_few_entries_is_exact(dims):
 
 def test_the_density_of_many_entries_is_a_deterministic_estimate_near_the_exact_one():
     model, u = built(Event((20,))), normal(6, 20)
-    assert model.likelihood == "estimate"
+    expected = model._log_prob(u).detach()
+    for link in model.modules():
+        if isinstance(link, Residual):
+            link.exact = False
     with torch.no_grad():
         found = model._log_prob(u)
         assert torch.equal(found, model._log_prob(u))
         torch.testing.assert_close(found[2:3], model._log_prob(u[2:3]))
-    expected = model._log_base(model._encode(u)) + log_abs_det(model._encode, u)
-    assert 0 < float((found - expected.detach()).abs().max()) < 0.5
+    assert 0 < float((found - expected).abs().max()) < 1
+    assert built(Event((65,))).likelihood == "estimate"
 
 
-def test_the_estimate_of_training_is_within_three_standard_errors_and_so_is_its_gradient():
-    exact = built(Event((5,)))
-    series = copy.deepcopy(exact)
-    for link in series.modules():
-        if isinstance(link, Residual):
-            link.exact = False
+def test_the_estimate_of_training_is_within_three_standard_errors_and_so_is_its_gradient(monkeypatch):
+    model = built(Event((5,)))
+    monkeypatch.setattr(IResNet, "few_dims", 1)
     n, u = 4_000, normal(1, 5)
     point, many = u.clone().requires_grad_(), u.expand(n, 5).clone().requires_grad_()
-    value = exact._log_prob(point)
+    value = model._log_prob(point)
     (slope,) = torch.autograd.grad(value, point)
-    estimate = series._log_prob_estimate(many, None, Rows(0, n, dtype=torch.float64))
+    estimate = model._log_prob_estimate(many, None, Rows(0, n, dtype=torch.float64))
     (slopes,) = torch.autograd.grad(estimate.sum(), many)
     for found, wanted in ((estimate.detach(), value.detach()[0]), (slopes, slope[0])):
         assert bool(((found.mean(0) - wanted).abs() < 3 * found.std(0) / n**0.5).all())
 
 
 def test_the_score_of_an_estimated_density_is_its_gradient():
-    model, x = built(Event((18,))), normal(3, 18)
-    way = normal(3, 18, seed=1)
+    model, x = built(Event((70,))), normal(3, 70)
+    way = normal(3, 70, seed=1)
     ahead, behind = (model.log_prob(x + sign * 1e-5 * way) for sign in (1, -1))
     torch.testing.assert_close((model.score(x) * way).sum(1), (ahead - behind) / 2e-5, rtol=1e-5, atol=1e-6)
 
@@ -116,7 +114,7 @@ def test_images_come_back_from_their_latents(event):
 
 
 def test_an_image_learns_from_estimates_alone():
-    x = torch.randint(0, 4, (64, 1, 6, 6), generator=torch.Generator().manual_seed(0)) * 20
+    x = torch.randint(0, 4, (64, 1, 10, 10), generator=torch.Generator().manual_seed(0)) * 20
     model = fit("i_resnet", x, transforms=1, hidden=(4,), levels=1, steps=4, seed=0)
     assert model.likelihood == "estimate" and bool(model.bound(x[:3], generator=0).isfinite().all())
 

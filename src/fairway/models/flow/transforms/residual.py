@@ -37,9 +37,7 @@ class Residual(Transform):
         return u + value, exact_log_det(push, u) if self.exact else truncated_log_det(push, u, self.seed)
 
     def to_latent_unbiased(self, u: Tensor, context: Tensor | None, rows: Rows) -> tuple[Tensor, Tensor]:
-        """z and an estimate of ladj (B,) whose mean over the noise is the whole series; exact where `to_latent` is."""
-        if self.exact:
-            return self.to_latent(u, context)
+        """z and an estimate of ladj (B,) whose mean over the noise is the whole series."""
         roulette = Roulette.draw(rows, u)
         order, back = roulette.order, roulette.order.argsort()
         value, push = self.branch.frozen(None if context is None else context[order]).with_push(u[order])
