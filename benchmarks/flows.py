@@ -1,8 +1,8 @@
 """Normalizing flows against zuko, nflows and normflows: same architecture and number of parameters, one thread.
 
 One process, CPU time, medians of repeats that take turns. All flows have 5 transforms, conditioners of 2 hidden layers
-of 128 and our preset's activation; splines have 8 bins on [-5, 5]. Before anything is timed, each peer is given our weights
-where the architectures coincide and must find the same log density (float64); numbers of parameters must agree to 2 %.
+of 128 and our preset's activation; splines have 8 bins on [-5, 5]. Before anything is timed, peers get our weights
+where the architectures coincide and must find the same log density (float64); numbers of parameters agree to 2 %.
 
     train                 zero gradients, loss, backward, Adam: ours fused, peers the usual one (in brackets fused, too)
     density               log density without gradients
