@@ -1,0 +1,97 @@
+"""Posteriors of the VAE on binarised MNIST, at equal CPU time: does a flow beat the diagonal Gaussian?
+
+The same encoder and decoder for all, and as many steps as CPU_SECONDS buy each (a flow's steps cost more, so it takes
+fewer). Scored on test images by the bound of 100 importance-weighted draws, nats, and by the plain bound, of which the
+difference is what the posterior loses. Static binarisation; Kingma et al. 2016 and Rezende and Mohamed 2015 train
+convolutional networks for days, so their numbers are no goal here.
+
+Writes benchmarks/results/posteriors.json after each row, and goes on where it stopped; exits 1 if `iaf` does not beat
+`diagonal` on average over the seeds.
+
+    FAIRWAY_DATA=... python benchmarks/reproduce_posteriors.py          about 2 minutes of CPU for each of 12 rows
+    FAIRWAY_DATA=... python benchmarks/reproduce_posteriors.py 30       CPU seconds a row
+"""
+
+import json
+import sys
+import time
+from statistics import mean
+from typing import Any
+
+import _record
+import torch
+
+import fairway as fw
+from fairway.metrics.importance import importance_bound
+from fairway.training.fit import loop
+
+POSTERIORS, SEEDS = ("diagonal", "planar", "radial", "iaf"), range(3)
+CPU_SECONDS = 90.0
+OPTIONS = {"latent": 32, "hidden": (256, 256), "transforms": 4, "validation": 0.02, "compile": "off"}
+TEST, DRAWS, SKIPPED, TIMED = 1000, 100, 20, 60
+
+
+def step_seconds(name: str, x: Any) -> float:
+    """CPU seconds of one training step."""
+    for run in loop("vae", x, posterior=name, steps=SKIPPED + TIMED, evaluate_every=10_000, **OPTIONS):
+        if run.step == SKIPPED:
+            began = time.process_time()
+        if run.step == SKIPPED + TIMED - 1:
+            took = (time.process_time() - began) / (TIMED - 1)
+    return took
+
+
+def row(name: str, seed: int, steps: int, data: Any) -> dict[str, Any]:
+    """One fit and its bounds."""
+    began = time.process_time()
+    model = fw.fit("vae", data, posterior=name, steps=steps, seed=seed, evaluate_every=max(steps // 10, 1), **OPTIONS)
+    took = time.process_time() - began
+    found = importance_bound(model, data.test.x[:TEST], draws=DRAWS, generator=0)
+    return {
+        "posterior": name,
+        "seed": seed,
+        "steps": steps,
+        "cpu_seconds": round(took, 1),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "bound": float(found.terms["elbo"].mean()),
+        "importance_bound": found.nats,
+        "standard_error": found.standard_error,
+        "ess": float(found.terms["ess"].mean()),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Print means over the seeds; the importance-weighted bound by posterior."""
+    means = {}
+    for name in POSTERIORS:
+        mine = [r for r in rows if r["posterior"] == name]
+        if mine:
+            means[name] = mean(r["importance_bound"] for r in mine)
+            plain, ess, steps = (mean(r[key] for r in mine) for key in ("bound", "ess", "steps"))
+            text = f"importance {means[name]:8.2f}, bound {plain:8.2f}, ess {ess:.1f}"
+            print(f"{name:9s} {len(mine)} seeds, {steps:6.0f} steps: {text}")
+    return means
+
+
+def main(cpu_seconds: float) -> int:
+    """Run what is missing, write, judge."""
+    torch.set_num_threads(1)
+    data, path = fw.data.load("binarized_mnist"), _record.RESULTS / "posteriors.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    rows = before.get("rows", []) if before.get("cpu_seconds") == cpu_seconds else []
+    began, done = time.perf_counter(), {(r["posterior"], r["seed"]) for r in rows}
+    costs = {name: step_seconds(name, data) for name in POSTERIORS if any((name, s) not in done for s in SEEDS)}
+    for seed in SEEDS:
+        for name in POSTERIORS:
+            if (name, seed) not in done:
+                rows.append(row(name, seed, round(cpu_seconds / costs[name]), data))
+                print(rows[-1], flush=True)
+                _record.write(
+                    "posteriors", began, {"cpu_seconds": cpu_seconds, "draws": DRAWS, "test": TEST, "rows": rows}
+                )
+    means = table(rows)
+    return int(means["iaf"] <= means["diagonal"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else CPU_SECONDS))
