@@ -89,3 +89,9 @@ def test_bad_sizes_are_refused():
         built(Event((1, 5, 5)), levels=1)
     with pytest.raises(ValueError, match="two numbers of hidden units"):
         built(Event((2,)), hidden=(4, 4, 4))
+
+
+@pytest.mark.parametrize("event", [Event((20,)), Event((1, 8, 8))], ids=repr)
+def test_single_precision_comes_back_too(event):
+    model, u = built(event).float(), 10 * normal(6, *event.shape).float()
+    torch.testing.assert_close(model._decode(model._encode(u)), u, rtol=0, atol=1e-4)

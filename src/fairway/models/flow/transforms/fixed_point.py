@@ -64,7 +64,9 @@ def damped(look: Callable[[Tensor], Look], start: Tensor, attempts: int = 100) -
         u, residual = torch.where(take, trial, u), torch.where(take, new_residual, residual)
         diagonal, done = torch.where(take, new_diagonal, diagonal), done | near
         rate = torch.where(better, (2 * rate).clamp(max=1.0), rate / 2)
-    return u, done
+    trial = u - residual / diagonal  # near enough is a few roundings off: one step more, where it gains
+    closer = done & (_largest(look(trial)[0]) < _largest(residual))
+    return torch.where(expand_as_rows(closer, u), trial, u), done
 
 
 def solved(f: Map, x: Tensor, z: Tensor, adjoint: Callable[[Map, Tensor], Tensor]) -> Tensor:
