@@ -1,6 +1,8 @@
 """The planar flow: ridges that push the base aside, one after the other (Rezende and Mohamed 2015).
 
-    u = f_K o ... o f_1(z),   f_k(z) = z + v_k tanh(w_k.z + b_k)        log p(u) = log p(z) - sum_k log(1 + w_k.v_k h'_k)
+    u = f_K o ... o f_1(z),   f_k(z) = z + v_k tanh(w_k.z + b_k)
+
+    log p(u) = log p(z) - sum_k log(1 + w_k.v_k h'_k)
 
 Each step bends space along one direction, so it takes many of them where D is large. They run from the latent to the
 data: made for draws whose density is wanted at the same points, as the posterior of a latent-variable model or a fit to
@@ -9,7 +11,7 @@ increasing equation per row and step (see `transforms.planar`), exact to roundin
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -18,6 +20,7 @@ from fairway.core.model import Case
 from fairway.core.objective import Optimisation
 from fairway.models.flow.flow import Flow
 from fairway.models.flow.transforms.planar import Planar
+from fairway.models.flow.transforms.radial import Radial
 from fairway.models.flow.transforms.transform import Chain
 
 
@@ -35,6 +38,7 @@ class PlanarFlow(Flow):
     torch.Size([3, 2])
     """
 
+    step: ClassVar[type[Planar] | type[Radial]] = Planar
     cites = ("rezende2015flows",)
     optimisation = Optimisation(lr=5e-3, ema=0.995, clip=5.0)
     tiny = [
@@ -55,4 +59,4 @@ class PlanarFlow(Flow):
         embedding: nn.Module | None = None,
     ) -> None:
         super().__init__(event, context_event, base=base, embedding=embedding)
-        self.transform = Chain([Planar(self.dims, self.context_dims, hidden) for _ in range(transforms)])
+        self.transform = Chain([self.step(self.dims, self.context_dims, hidden) for _ in range(transforms)])
