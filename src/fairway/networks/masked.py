@@ -77,15 +77,17 @@ class MaskedState:
 
     Args:
         rank: of the variable to predict next.
-        values: inputs by rank, then each hidden layer: (width, B), filled from the top.
-        weights, offsets: of each layer, masked, the first with its columns in the order of the ranks.
+        values: inputs by rank, then each hidden layer: (width, B), filled from the top; units that are not known yet
+            hold their offset.
+        weights: of each layer, masked, the first with its columns in the order of the ranks.
+        offset: of the output layer.
         direct: the masked direct weights, columns in the order of the ranks, or None.
     """
 
     rank: int
     values: list[Tensor]
     weights: list[Tensor]
-    offsets: list[Tensor]
+    offset: Tensor
     direct: Tensor | None
 
 
@@ -186,10 +188,11 @@ class MaskedMLP(Configurable, nn.Module):
         by_rank = torch.tensor(self.order, device=self.rank.device).unsqueeze(1) * self.features
         columns = (by_rank + torch.arange(self.features, device=self.rank.device)).flatten()
         weights = [layers[0].masked_weight[:, columns], *(layer.masked_weight for layer in layers[1:])]
-        offsets = [layer.offset_columns(context) for layer in layers]
-        values = [weights[0].new_zeros(len(w.T), batch) for w in weights]
+        offsets = [layer.offset_columns(context).detach() for layer in layers]
+        inputs = weights[0].new_empty(len(columns), batch)
+        values = [inputs, *(offset.expand(-1, batch).clone() for offset in offsets[:-1])]
         direct = None if self.direct is None else self.direct.masked_weight[:, columns]
-        return MaskedState(0, values, weights, offsets, direct)
+        return MaskedState(0, values, [w.detach() for w in weights], offsets[-1], direct)
 
     def step(self, state: MaskedState, features: Tensor | None) -> Tensor:
         """Outputs (B, outputs) of the next variable in the ordering.
@@ -210,7 +213,7 @@ class MaskedMLP(Configurable, nn.Module):
         for i in range(len(self.degrees)):
             below = self._fill(state, i, below)
         rows = slice(self.order[state.rank] * self.outputs, (self.order[state.rank] + 1) * self.outputs)
-        y = _affine(state, len(self.degrees), rows, below)
+        y = torch.addmm(state.offset[rows], state.weights[-1][rows, : len(below)], below)
         if state.direct is not None and self.direct is not None:
             y = y + state.direct[rows, :known] @ inputs + self.direct.bias[rows].unsqueeze(1)
         state.rank += 1
@@ -219,16 +222,14 @@ class MaskedMLP(Configurable, nn.Module):
     def _fill(self, state: MaskedState, i: int, below: Tensor) -> Tensor:
         """Compute the units of hidden layer i whose degree is rank - 1; return all units known by now."""
         start, end = self._starts[i][state.rank : state.rank + 2]
-        out = self.act(_affine(state, i, slice(start, end), below))
-        if self._adds(len(state.values[i]), len(state.values[i + 1]), i == 0):
-            out = out + state.values[i][start:end]
-        state.values[i + 1][start:end] = out
+        units = state.values[i + 1][start:end]
+        if end > start:
+            out = self.act(units.addmm_(state.weights[i][start:end, : len(below)], below))
+            if self._adds(len(state.values[i]), len(state.values[i + 1]), i == 0):
+                out = out + state.values[i][start:end]
+            if out is not units:
+                units.copy_(out)
         return state.values[i + 1][:end]
-
-
-def _affine(state: MaskedState, i: int, rows: slice, below: Tensor) -> Tensor:
-    """Some rows of layer i, from the part of its input that is known."""
-    return torch.addmm(state.offsets[i][rows], state.weights[i][rows, : len(below)], below)
 
 
 def _spread(width: int, variables: int, context: bool) -> Tensor:

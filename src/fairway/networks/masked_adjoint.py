@@ -78,7 +78,7 @@ def _bend(act: torch.nn.Module, raw: Tensor) -> tuple[Tensor, Tensor]:
     """act(raw) and its derivative."""
     with torch.enable_grad():
         point = raw.detach().requires_grad_()
-        out = act(point)
+        out = act(point.clone())  # some act in place
         (bend,) = torch.autograd.grad(out.sum(), point)
     return out.detach(), bend
 

@@ -35,7 +35,7 @@ def activation(name: str) -> nn.Module:
     """
     if name not in ACTIVATIONS:
         raise ValueError(f"expected an activation among {', '.join(ACTIVATIONS)}, got {name!r}")
-    module: nn.Module = ACTIVATIONS[name]()
+    module: nn.Module = nn.ReLU(inplace=True) if name == "relu" else ACTIVATIONS[name]()  # its slope needs no input
     return module
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fairway.models.flow.transforms.transform import Transform
-from fairway.models.flow.transforms.univariate import LARGEST_LOG_SCALE, affine
+from fairway.models.flow.transforms.univariate import LARGEST_LOG_SCALE, affine, raw_log_scale
 
 LIMIT = 1e12
 CONSTANT = 1e-5  # a spread below this share of the channel's size is rounding
@@ -42,7 +42,7 @@ class ActNorm(Transform):
         varies = std > CONSTANT * values.abs().amax(1)
         bound = 0.99 * LARGEST_LOG_SCALE
         s = torch.where(varies, -std.log(), 0.0).clamp(-bound, bound)
-        raw = LARGEST_LOG_SCALE * torch.atanh(s / LARGEST_LOG_SCALE)
+        raw = raw_log_scale(s)
         self.phi.copy_(torch.stack([raw, -mean * s.exp()]))
         self.started.fill_(True)
 

@@ -2,8 +2,8 @@
 
     theta(c) = theta + network(c)          (B, count), or (1, count) without a context
 
-One network per transform (amortised inference, Rezende and Mohamed 2015, section 4.2); its last layer starts at zero, so
-that the context starts without a say. With `hidden=()` it is linear in the context, as for features of an encoder.
+One network per transform (amortised inference, Rezende and Mohamed 2015, section 4.2); its last layer starts at zero,
+so that the context starts without a say. With `hidden=()` it is linear in the context, as for features of an encoder.
 """
 
 from collections.abc import Sequence

@@ -59,15 +59,17 @@ class Autoregressive(Transform):
         return self.univariate.to_latent(u, self.network.columns(u.clamp(-LIMIT, LIMIT), context))
 
     def _invert(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(D, B) -> u (D, B) and the ladj (B,), one entry after the other."""
-        state = self.network.init_state(z.shape[1], context)
-        u, total, known = torch.empty_like(z), torch.zeros_like(z[0]), None
-        for i in self.network.order:
-            phi = self.network.step_columns(state, known)
-            value, ladj = self.univariate.to_data(z[i : i + 1], phi.unsqueeze(1))
-            u[i], known = value[0], value.clamp(-LIMIT, LIMIT)
-            total += ladj[0]
-        return u, total
+        """(D, B) -> u (D, B) and the ladj (B,), one entry after the other; the ladj at the end, for all at once."""
+        network, solve = self.network, self.univariate.solve
+        state, known = network.init_state(z.shape[1], context), None
+        z = z[network.order]
+        values, parameters = [], []
+        for entry in z.split(1):
+            parameters.append(network.step_columns(state, known).unsqueeze(1))
+            values.append(solve(entry, parameters[-1]))
+            known = values[-1].clamp(-LIMIT, LIMIT)
+        ladj = self.univariate.to_data(z, torch.cat(parameters, 1))[1]
+        return torch.cat(values)[network.rank], ladj.sum(0)
 
     def _solve(self, u: Tensor, context: Tensor | None, g: Tensor) -> Tensor:
         """J^-T g at u, all (D, B)."""

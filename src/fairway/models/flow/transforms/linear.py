@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fairway.core.random import generator_for
 from fairway.models.flow.transforms.transform import Transform
-from fairway.models.flow.transforms.univariate import LARGEST_LOG_SCALE, log_scale
+from fairway.models.flow.transforms.univariate import LARGEST_LOG_SCALE, log_scale, raw_log_scale
 
 
 class PLU(nn.Module):
@@ -35,7 +35,8 @@ class PLU(nn.Module):
         self.register_buffer("sign", diagonal.sign())
         self.lower = nn.Parameter(lower.tril(-1).to(torch.get_default_dtype()))
         self.upper = nn.Parameter(upper.triu(1).to(torch.get_default_dtype()))
-        raw = LARGEST_LOG_SCALE * torch.atanh((diagonal.abs().log() / LARGEST_LOG_SCALE).clamp(-0.99, 0.99))
+        bound = 0.99 * LARGEST_LOG_SCALE
+        raw = raw_log_scale(diagonal.abs().log().clamp(-bound, bound))
         self.raw_scale = nn.Parameter(raw.to(torch.get_default_dtype()))
 
     @property

@@ -12,8 +12,8 @@ equation per row in the number a = w.z + b, increasing, whatever D is:
 
     a + c tanh(a) = w.u + b,  c = w.v > -1,        z = u - v tanh(a)
 
-By its symmetry take the right side s >= 0. On a >= 0 the left side is concave for c > 0 and convex for c < 0, so Newton's
-steps from a point to the left of the root (concave) or to its right (convex) go to the root and never past it.
+By its symmetry take the right side s >= 0. On a >= 0 the left side is concave for c > 0 and convex for c < 0, so
+Newton's steps from a point left of the root (concave) or right of it (convex) go to the root and never past it.
 """
 
 from collections.abc import Sequence

@@ -50,7 +50,15 @@ class _Map(torch.autograd.Function):
 
 def _map(direction: _Direction) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     apply: Callable[..., Any] = _Map.apply
-    return lambda value, phi: apply(value, phi, direction)
+
+    def mapped(value: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+        if torch.is_grad_enabled():
+            out, ladj = apply(value, phi, direction)
+        else:
+            out, ladj, _ = direction.map(value, phi)
+        return out, ladj
+
+    return mapped
 
 
 def _directions(spline: Spline) -> tuple[_Direction, _Direction]:
@@ -94,8 +102,9 @@ def rational_quadratic(bins: int = 8, bound: float = 5.0, compiled: bool = False
     """
     if not 2 <= bins <= MOST_BINS or not 0 < bound < math.inf:
         raise ValueError(f"expected 2 to {MOST_BINS} bins and a bound above 0, got {bins} and {bound}")
-    directions = _directions(Spline(bins, bound))
+    spline = Spline(bins, bound)
+    directions = _directions(spline)
     if compiled and not cannot_compile():
         directions = _compiled(directions[0]), _compiled(directions[1])
     to_latent, to_data = map(_map, directions)
-    return Univariate(3 * bins - 1, to_latent, to_data)
+    return Univariate(3 * bins - 1, to_latent, to_data, spline.solve)

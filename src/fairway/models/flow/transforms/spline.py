@@ -116,6 +116,11 @@ class Spline:
         ladj = _within(b, xi)[1]
         return torch.where(inside, b.x + xi * b.width, z), torch.where(inside, -ladj, 0.0), found
 
+    def solve(self, z: Tensor, phi: Tensor) -> Tensor:
+        """u alone."""
+        b = self.found(z, phi, 1)[1]
+        return torch.where(z.abs() < self.bound, b.x + _root(b, z - b.y) * b.width, z)
+
     def found(self, value: Tensor, phi: Tensor, axis: int) -> Found:
         """Shares and the bin of each value, along the widths (axis 0) or the heights (axis 1)."""
         shares = self.shares(phi)
@@ -171,7 +176,8 @@ def _root(b: Bin, rise: Tensor) -> Tensor:
     bend = rise * (b.left + b.right - 2 * s)
     first, second, third = b.height * (s - b.left) + bend, b.height * b.left - bend, -s * rise
     discriminant = (second * second - 4 * first * third).clamp(min=0.0)
-    return (2 * third / (-second - discriminant.sqrt())).nan_to_num(0.0, 1.0, 0.0).clamp(0.0, 1.0)
+    xi = 2 * third / (-second - discriminant.sqrt())
+    return xi.clamp(0.0, 1.0)
 
 
 def _log_slope_change(b: Bin, xi: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Increasing maps of one number, as pure functions of (value, parameters).
 
     shift    z = u + t,         ladj = 0                          phi = (t,)
-    affine   z = u e^s + t,     ladj = s,   s = B tanh(a / B)     phi = (a, t); B = 3 keeps a step within e^3
+    affine   z = u e^s + t,     ladj = s                          phi = (a, t)
+             s = a / sqrt(1 + (a / B)^2),  B = 3: a step stays within e^3, and s is a near 0
 
 phi has a leading axis of parameters, (parameters, *shape), for values and ladj of any shape. With phi = 0 each map is
 the identity. The rational-quadratic spline has a file of its own.
@@ -25,16 +26,23 @@ class Univariate:
         parameters: numbers per dimension.
         to_latent: (u, phi) -> (z, ladj of z with respect to u).
         to_data: (z, phi) -> (u, ladj of u with respect to z).
+        solve: (z, phi) -> u alone, without gradient: what goes entry by entry asks for no more.
     """
 
     parameters: int
     to_latent: Map
     to_data: Map
+    solve: Callable[[Tensor, Tensor], Tensor]
 
 
 def log_scale(a: Tensor) -> Tensor:
-    """A log scale bounded smoothly, near a around 0."""
-    return LARGEST_LOG_SCALE * torch.tanh(a / LARGEST_LOG_SCALE)
+    """A log scale bounded smoothly, near a around 0 (a hyperbolic tangent would take several times as long)."""
+    return a * torch.rsqrt((a / LARGEST_LOG_SCALE).square() + 1)
+
+
+def raw_log_scale(s: Tensor) -> Tensor:
+    """The a with log_scale(a) = s, for s within the bound."""
+    return s * torch.rsqrt(1 - (s / LARGEST_LOG_SCALE).square())
 
 
 def affine_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,8 +53,13 @@ def affine_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
 
 def affine_to_data(z: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     """u = (z - t) e^-s."""
-    s = log_scale(phi[0])
-    return (z - phi[1]) * (-s).exp(), -s
+    back = -log_scale(phi[0])
+    return (z - phi[1]) * back.exp(), back
+
+
+def affine_solve(z: Tensor, phi: Tensor) -> Tensor:
+    """u alone."""
+    return log_scale(phi[0]).neg_().exp_().mul_(z - phi[1])
 
 
 def shift_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,5 +72,5 @@ def shift_to_data(z: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     return z - phi[0], torch.zeros_like(z)
 
 
-affine = Univariate(2, affine_to_latent, affine_to_data)
-shift = Univariate(1, shift_to_latent, shift_to_data)
+affine = Univariate(2, affine_to_latent, affine_to_data, affine_solve)
+shift = Univariate(1, shift_to_latent, shift_to_data, lambda z, phi: z - phi[0])
