@@ -1,9 +1,10 @@
 """Posteriors of the VAE on binarised MNIST, at equal CPU time: does a flow beat the diagonal Gaussian?
 
 The same encoder and decoder for all, and as many steps as CPU_SECONDS buy each (a flow's steps cost more, so it takes
-fewer); the KL's weight grows over the first quarter of them, or latents are lost that no posterior brings back. Scored on test images by the bound of 100 importance-weighted draws, nats, and by the plain bound, of which the
-difference is what the posterior loses. Static binarisation; Kingma et al. 2016 and Rezende and Mohamed 2015 train
-convolutional networks for days, so their numbers are no goal here.
+fewer); the KL's weight grows over the first quarter of them, or latents are lost that no posterior brings back. Scored
+on test images by the bound of 100 importance-weighted draws, nats, and by the plain bound, of which the difference is
+what the posterior loses. Static binarisation; Kingma et al. 2016 and Rezende and Mohamed 2015 train larger networks for
+far longer, so their numbers are no goal here.
 
 Writes benchmarks/results/posteriors.json after each row, and goes on where it stopped; exits 1 if `iaf` does not beat
 `diagonal` on average over the seeds.
