@@ -9,13 +9,12 @@ Give every unit a degree, the rank of the last variable it may depend on (Germai
 
 Degrees are spread evenly and *sorted*, so that the units of one degree are one slice. One variable at a time then
 costs no more than one pass in all: step t fills in the slice of degree t - 1 and reads the outputs of rank t, and
-every weight is used once (`init_state`, `step`; the batch is the last axis, so that slices are contiguous). The same
-steps sample a MADE and invert a masked autoregressive flow. The context joins every layer through weights of its own,
+every weight is used once (`init_state`, `step`, see `masked_steps`). The same steps sample a MADE and invert a masked
+autoregressive flow. The context joins every layer through weights of its own,
 unmasked. Shapes: x (B, D) or (B, D, features), context (B, C), outputs (B, D, outputs).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 
 from fairway.core.config import Configurable
 from fairway.networks.dropout import Dropout
+from fairway.networks.masked_steps import MaskedSteps
 from fairway.networks.mlp import activation
 
 
@@ -69,26 +69,6 @@ class MaskedLinear(nn.Linear):
         if self.context is None or context is None:
             return self.bias.unsqueeze(1)
         return torch.addmm(self.bias.unsqueeze(1), self.context.weight, context.T)
-
-
-@dataclass
-class MaskedState:
-    """What `MaskedMLP.step` remembers: everything that the variables so far determine, batch last.
-
-    Args:
-        rank: of the variable to predict next.
-        values: inputs by rank, then each hidden layer: (width, B), filled from the top; units that are not known yet
-            hold their offset.
-        weights: of each layer, masked, the first with its columns in the order of the ranks.
-        offset: of the output layer.
-        direct: the masked direct weights, columns in the order of the ranks, or None.
-    """
-
-    rank: int
-    values: list[Tensor]
-    weights: list[Tensor]
-    offset: Tensor
-    direct: Tensor | None
 
 
 class MaskedMLP(Configurable, nn.Module):
@@ -182,54 +162,19 @@ class MaskedMLP(Configurable, nn.Module):
         return self.residual and not first and before == after  # equal widths have equal degrees
 
     # -- one variable at a time ---------------------------------------------------------------------------------
-    def init_state(self, batch: int, context: Tensor | None = None) -> MaskedState:
-        """Before the first variable; context (B, C). No gradient flows through steps: they write in place."""
-        layers: list[MaskedLinear] = list(self.layers)  # type: ignore[arg-type]
-        by_rank = torch.tensor(self.order, device=self.rank.device).unsqueeze(1) * self.features
-        columns = (by_rank + torch.arange(self.features, device=self.rank.device)).flatten()
-        weights = [layers[0].masked_weight[:, columns], *(layer.masked_weight for layer in layers[1:])]
-        offsets = [layer.offset_columns(context).detach() for layer in layers]
-        inputs = weights[0].new_empty(len(columns), batch)
-        values = [inputs, *(offset.expand(-1, batch).clone() for offset in offsets[:-1])]
-        direct = None if self.direct is None else self.direct.masked_weight[:, columns]
-        return MaskedState(0, values, [w.detach() for w in weights], offsets[-1], direct)
+    def init_state(self, batch: int, context: Tensor | None = None) -> MaskedSteps:
+        """Before the first variable; context (B, C). No gradient flows through steps."""
+        return MaskedSteps(self, batch, context)
 
-    def step(self, state: MaskedState, features: Tensor | None) -> Tensor:
+    @torch.no_grad()
+    def step(self, state: MaskedSteps, features: Tensor | None) -> Tensor:
         """Outputs (B, outputs) of the next variable in the ordering.
 
         Args:
             state: advanced in place.
             features: (B, features) of the variable before it; None at the first.
         """
-        return self.step_columns(state, None if features is None else features.T).T
-
-    @torch.no_grad()
-    def step_columns(self, state: MaskedState, features: Tensor | None) -> Tensor:
-        """The same with the batch last: features (features, B) -> (outputs, B)."""
-        known = state.rank * self.features
-        if features is not None:
-            state.values[0][known - self.features : known] = features
-        inputs = below = state.values[0][:known]
-        for i in range(len(self.degrees)):
-            below = self._fill(state, i, below)
-        rows = slice(self.order[state.rank] * self.outputs, (self.order[state.rank] + 1) * self.outputs)
-        y = torch.addmm(state.offset[rows], state.weights[-1][rows, : len(below)], below)
-        if state.direct is not None and self.direct is not None:
-            y = y + state.direct[rows, :known] @ inputs + self.direct.bias[rows].unsqueeze(1)
-        state.rank += 1
-        return y
-
-    def _fill(self, state: MaskedState, i: int, below: Tensor) -> Tensor:
-        """Compute the units of hidden layer i whose degree is rank - 1; return all units known by now."""
-        start, end = self._starts[i][state.rank : state.rank + 2]
-        units = state.values[i + 1][start:end]
-        if end > start:
-            out = self.act(units.addmm_(state.weights[i][start:end, : len(below)], below))
-            if self._adds(len(state.values[i]), len(state.values[i + 1]), i == 0):
-                out = out + state.values[i][start:end]
-            if out is not units:
-                units.copy_(out)
-        return state.values[i + 1][:end]
+        return state.step(None if features is None else features.T).T
 
 
 def _spread(width: int, variables: int, context: bool) -> Tensor:

@@ -23,6 +23,6 @@ def test_a_draw_asks_its_networks_once(monkeypatch):
     for link in flow.transform.links:
         network = link.transform.network
         monkeypatch.setattr(network, "columns", lambda *a, own=network.columns: calls.append(1) or own(*a))
-        monkeypatch.setattr(network, "step_columns", lambda *a: calls.append(100))
+        monkeypatch.setattr(network, "init_state", lambda *a: calls.append(100))
     flow.sample_and_log_prob(4, generator=0)
     assert len(calls) == 3

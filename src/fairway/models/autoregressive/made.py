@@ -18,7 +18,8 @@ from fairway.core.event import Event
 from fairway.core.model import Case
 from fairway.core.objective import Optimisation
 from fairway.models.autoregressive.autoregressive import Autoregressive
-from fairway.networks.masked import MaskedMLP, MaskedState
+from fairway.networks.masked import MaskedMLP
+from fairway.networks.masked_steps import MaskedSteps
 
 
 class MADE(Autoregressive):
@@ -69,8 +70,8 @@ class MADE(Autoregressive):
         out: Tensor = self.network(features, context)
         return out
 
-    def init_state(self, n: int, context: Tensor | None = None) -> MaskedState:
+    def init_state(self, n: int, context: Tensor | None = None) -> MaskedSteps:
         return self.network.init_state(n, context)
 
-    def step(self, state: MaskedState, previous: Tensor | None) -> Tensor:
+    def step(self, state: MaskedSteps, previous: Tensor | None) -> Tensor:
         return self.network.step(state, None if previous is None else self.head.embed(previous, self.dtype))

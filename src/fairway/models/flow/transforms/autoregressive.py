@@ -17,6 +17,7 @@ from fairway.models.flow.transforms.transform import Transform
 from fairway.models.flow.transforms.univariate import Univariate
 from fairway.networks.masked import MaskedMLP
 from fairway.networks.masked_adjoint import solve_transposed
+from fairway.networks.masked_steps import MaskedSteps
 
 
 class Autoregressive(Transform):
@@ -61,15 +62,14 @@ class Autoregressive(Transform):
     def _invert(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """(D, B) -> u (D, B) and the ladj (B,), one entry after the other; the ladj at the end, for all at once."""
         network, solve = self.network, self.univariate.solve
-        state, known = network.init_state(z.shape[1], context), None
-        z = z[network.order]
-        values, parameters = [], []
-        for entry in z.split(1):
-            parameters.append(network.step_columns(state, known).unsqueeze(1))
-            values.append(solve(entry, parameters[-1]))
-            known = values[-1].clamp(-LIMIT, LIMIT)
-        ladj = self.univariate.to_data(z, torch.cat(parameters, 1))[1]
-        return torch.cat(values)[network.rank], ladj.sum(0)
+        steps = MaskedSteps(network, z.shape[1], context, keep=True)
+        z, values = z[network.order], []
+        for entry, seen in zip(z.unbind(0), steps.inputs.unbind(0), strict=True):
+            value = solve(entry, steps.step())
+            torch.clamp(value, -LIMIT, LIMIT, out=seen)
+            values.append(value)
+        phi = steps.outputs.unflatten(0, (len(z), self.univariate.parameters)).transpose(0, 1)  # type: ignore[union-attr]
+        return torch.stack(values)[network.rank], self.univariate.to_data(z, phi)[1].sum(0)
 
     def _solve(self, u: Tensor, context: Tensor | None, g: Tensor) -> Tensor:
         """J^-T g at u, all (D, B)."""

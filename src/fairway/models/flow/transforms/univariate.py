@@ -10,6 +10,7 @@ the identity. The rational-quadratic spline has a file of its own.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -37,7 +38,13 @@ class Univariate:
 
 def log_scale(a: Tensor) -> Tensor:
     """A log scale bounded smoothly, near a around 0 (a hyperbolic tangent would take several times as long)."""
-    return a * torch.rsqrt((a / LARGEST_LOG_SCALE).square() + 1)
+    return a * torch.addcmul(_one(a.dtype, a.device), a, a, value=LARGEST_LOG_SCALE**-2).rsqrt_()
+
+
+@lru_cache
+def _one(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1, without a conversion at every call."""
+    return torch.ones((), dtype=dtype, device=device)
 
 
 def raw_log_scale(s: Tensor) -> Tensor:
@@ -59,7 +66,8 @@ def affine_to_data(z: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
 
 def affine_solve(z: Tensor, phi: Tensor) -> Tensor:
     """u alone."""
-    return log_scale(phi[0]).neg_().exp_().mul_(z - phi[1])
+    raw, t = phi.unbind(0)
+    return (z - t).div_(log_scale(raw).exp_())
 
 
 def shift_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
