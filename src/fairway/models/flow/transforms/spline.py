@@ -17,6 +17,7 @@ fuses into one loop over the entries, without an index; eagerly it is an index a
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -54,44 +55,36 @@ class Spline:
     bins: int
     bound: float
 
-    # -- knots --------------------------------------------------------------------------------------------------
-    def shares(self, phi: Tensor) -> Tensor:
-        """(2, K, *shape): softmaxes of the widths and heights."""
-        return phi[: 2 * self.bins].unflatten(0, (2, self.bins)).softmax(1)
-
-    def sizes(self, shares: Tensor) -> Tensor:
-        """(2, K, *shape): widths and heights, which sum to 2 B."""
-        return shares * self.stretch + 2 * self.bound * LEAST_SIZE
-
+    # -- the bin of a value -------------------------------------------------------------------------------------
     @property
     def stretch(self) -> float:
         """d size / d share."""
         return 2 * self.bound * (1 - LEAST_SIZE * self.bins)
 
-    def slopes(self, phi: Tensor) -> Tensor:
-        """(K - 1, *shape): at the inner knots; the outer ones have slope 1."""
-        return F.softplus(phi[2 * self.bins :] + UNIT_SLOPE) + LEAST_SLOPE
+    def shares(self, phi: Tensor) -> Tensor:
+        """(2, K, *shape): softmaxes of the widths and heights."""
+        return phi[: 2 * self.bins].unflatten(0, (2, self.bins)).softmax(1)
 
-    # -- the bin of a value ---------------------------------------------------------------------------------------
-    def find(self, value: Tensor, sizes: Tensor, slopes: Tensor, axis: int) -> Bin:
-        """The bins of values along the widths (axis 0) or the heights (axis 1)."""
-        return (self._sweep if torch.compiler.is_compiling() else self._gather)(value, sizes, slopes, axis)
+    def found(self, value: Tensor, phi: Tensor, axis: int) -> Found:
+        """Shares and the bin of each value, along the widths (axis 0) or the heights (axis 1)."""
+        shares = self.shares(phi)
+        find = self._by_sweep if torch.compiler.is_compiling() else self._by_index
+        return shares, find(value, shares, phi[2 * self.bins :], axis)
 
-    def _gather(self, value: Tensor, sizes: Tensor, slopes: Tensor, axis: int) -> Bin:
-        ends = sizes.cumsum(1).sub_(self.bound) if not sizes.requires_grad else sizes.cumsum(1) - self.bound
-        index = (value >= ends[axis, :-1]).sum(0, keepdim=True)
-        pair = index.expand(2, 1, *value.shape)
-        width, height = (size := sizes.gather(1, pair).squeeze(1)).unbind(0)
-        x, y = (ends.gather(1, pair).squeeze(1) - size).unbind(0)
-        slopes = F.pad(slopes.movedim(0, -1), (1, 1), value=1.0).movedim(-1, 0)
-        left, right = slopes.gather(0, index)[0], slopes.gather(0, index + 1)[0]
-        return Bin(x, y, width, height, left, right, index[0])
+    def _by_index(self, value: Tensor, shares: Tensor, raw: Tensor, axis: int) -> Bin:
+        sides = (0, 0) * value.ndim  # `pad` counts axes from the last
+        edges = torch.add(_floors(self, value.ndim, value.dtype, value.device), shares.cumsum(1), alpha=self.stretch)
+        edges = F.pad(edges, (*sides, 1, 0), value=-self.bound)
+        left = (value >= edges[axis, 1:-1]).sum(0, keepdim=True)
+        both = left + _ends(value.ndim, value.device)
+        near, far = edges.gather(1, both.expand(2, *both.shape)).unbind(1)
+        slopes = _slope(F.pad(raw, (*sides, 1, 1)).gather(0, both))
+        return Bin(*near.unbind(0), *(far - near).unbind(0), *slopes.unbind(0), left[0])
 
-    def _sweep(self, value: Tensor, sizes: Tensor, slopes: Tensor, axis: int) -> Bin:
-        one = torch.ones_like(value)
-        start = -self.bound * one
-        knot = [start, start]
-        found = [start, start, sizes[0, 0], sizes[1, 0], one, slopes[0] if self.bins > 1 else one, 0 * one]
+    def _by_sweep(self, value: Tensor, shares: Tensor, raw: Tensor, axis: int) -> Bin:
+        sizes, slopes, one = shares * self.stretch + 2 * self.bound * LEAST_SIZE, _slope(raw), torch.ones_like(value)
+        knot = [-self.bound * one, -self.bound * one]
+        found = [*knot, sizes[0, 0], sizes[1, 0], one, slopes[0], 0 * one]
         for k in range(1, self.bins):
             knot = [knot[0] + sizes[0, k - 1], knot[1] + sizes[1, k - 1]]
             right = slopes[k] if k < self.bins - 1 else one
@@ -121,11 +114,6 @@ class Spline:
         b = self.found(z, phi, 1)[1]
         return torch.where(z.abs() < self.bound, b.x + _root(b, z - b.y) * b.width, z)
 
-    def found(self, value: Tensor, phi: Tensor, axis: int) -> Found:
-        """Shares and the bin of each value, along the widths (axis 0) or the heights (axis 1)."""
-        shares = self.shares(phi)
-        return shares, self.find(value, self.sizes(shares), self.slopes(phi), axis)
-
     # -- their gradients ------------------------------------------------------------------------------------------
     def pull(self, u: Tensor, phi: Tensor, found: Found, along_z: Tensor, along_ladj: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient of along_z . z + along_ladj . log dz/du with respect to u and phi."""
@@ -135,13 +123,13 @@ class Spline:
         along_u, width, height, left, right = _slopes_of_a_bin(b, (u - b.x) / b.width, a, c)
         knots = torch.arange(self.bins, device=u.device, dtype=b.number.dtype).reshape(-1, *([1] * u.ndim))
         here, below = knots == b.number, knots < b.number
-        sizes = []  # a bin's left knot moves with every size before it, the same way as u moves, backwards
-        for share, size, knot in ((shares[0], width, -along_u), (shares[1], height, a)):
-            slope = torch.where(here, size, torch.where(below, knot, 0.0))
-            sizes.append(self.stretch * share * (slope - (share * slope).sum(0)))
-        raw = torch.where(here, right, 0.0)[:-1] + torch.where(here, left, 0.0)[1:]
-        raw = raw * torch.sigmoid(phi[2 * self.bins :] + UNIT_SLOPE)
-        return torch.where(inside, along_u, along_z), torch.cat([*sizes, raw])
+        size, knot = torch.stack([width, height]).unsqueeze(1), torch.stack([-along_u, a]).unsqueeze(1)
+        # A bin's left knot moves with every size before it: along x as u moves, backwards.
+        slope = shares * torch.where(here, size, torch.where(below, knot, 0.0))
+        sizes = (slope - shares * slope.sum(1, keepdim=True)) * self.stretch
+        raw = torch.where(here[:-1], right * _slope_change(b.right), 0.0)
+        raw = raw + torch.where(here[1:], left * _slope_change(b.left), 0.0)
+        return torch.where(inside, along_u, along_z), torch.cat([sizes.flatten(0, 1), raw])
 
     def pull_inverse(
         self, u: Tensor, phi: Tensor, found: Found, along_u: Tensor, along_ladj: Tensor
@@ -158,6 +146,29 @@ class Spline:
         bend = torch.where(inside, _log_slope_change(b, xi) / b.width, 0.0)
         along_z = (along_u - along_ladj * bend) / slope
         return along_z, self.pull(u, phi, found, -along_z, -along_ladj)[1]
+
+
+@lru_cache
+def _floors(spline: Spline, ndim: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(K, 1, ...): where the bins would end if they had the least size alone."""
+    ends = torch.arange(1, spline.bins + 1, dtype=dtype, device=device) * (2 * spline.bound * LEAST_SIZE) - spline.bound
+    return ends.reshape(-1, *([1] * ndim))
+
+
+@lru_cache
+def _ends(ndim: int, device: torch.device) -> Tensor:
+    """(2, 1, ...): 0 for the left end, 1 for the right."""
+    return torch.arange(2, device=device).reshape(-1, *([1] * ndim))
+
+
+def _slope(raw: Tensor) -> Tensor:
+    """Slopes at knots; raw 0 is 1."""
+    return F.softplus(raw + UNIT_SLOPE) + LEAST_SLOPE
+
+
+def _slope_change(slope: Tensor) -> Tensor:
+    """d slope / d raw."""
+    return -torch.expm1(LEAST_SLOPE - slope)
 
 
 def _within(b: Bin, xi: Tensor) -> tuple[Tensor, Tensor]:
