@@ -31,6 +31,8 @@ class CausalAttention(Transform):
 
     real: Tensor
 
+    one_by_one = frozenset({"to_data"})
+
     def __init__(self, dims: int, network: CausalTransformer, size: int, reverse: bool) -> None:
         super().__init__()
         self.dims, self.network, self.size, self.reverse = dims, network, size, reverse

@@ -31,6 +31,8 @@ class Autoregressive(Transform):
         ValueError: another number of outputs.
     """
 
+    one_by_one = frozenset({"to_data"})
+
     def __init__(self, univariate: Univariate, network: MaskedMLP) -> None:
         super().__init__()
         if network.outputs != univariate.parameters or network.features != 1:

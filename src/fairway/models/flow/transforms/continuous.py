@@ -46,6 +46,8 @@ class Continuous(Transform):
         exact: the exact trace, or Hutchinson's estimate.
     """
 
+    one_by_one = frozenset({"to_latent", "to_data"})
+
     def __init__(self, network: nn.Module, dims: int, steps: int, exact: bool) -> None:
         super().__init__()
         self.network, self.dims, self.steps, self.exact = network, dims, steps, exact

@@ -50,6 +50,8 @@ class Mint(Transform):
         ValueError: not two positive numbers of hidden units.
     """
 
+    one_by_one = frozenset({"to_data"})
+
     def __init__(
         self, shape: tuple[int, ...], hidden: Sequence[int], context_dims: int = 0, reverse: bool = False
     ) -> None:

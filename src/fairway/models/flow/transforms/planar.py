@@ -37,6 +37,8 @@ class Planar(Transform):
         hidden: widths of the network from the context to the parameters.
     """
 
+    one_by_one = frozenset({"to_latent"})
+
     def __init__(self, dims: int, context: int = 0, hidden: Sequence[int] = ()) -> None:
         super().__init__()
         self.dims = dims

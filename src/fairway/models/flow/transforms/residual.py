@@ -28,6 +28,8 @@ class Residual(Transform):
         seed: of the fixed probes of a series.
     """
 
+    one_by_one = frozenset({"to_data"})
+
     def __init__(self, branch: LipschitzNetwork, exact: bool, seed: int = 0) -> None:
         super().__init__()
         self.branch, self.exact, self.seed = branch, exact, seed

@@ -79,7 +79,8 @@ class Spline:
         both = left + _ends(value.ndim, value.device)
         near, far = edges.gather(1, both.expand(2, *both.shape)).unbind(1)
         slopes = _slope(F.pad(raw, (*sides, 1, 1)).gather(0, both))
-        return Bin(*near.unbind(0), *(far - near).unbind(0), *slopes.unbind(0), left[0])
+        (x, y), (width, height) = near.unbind(0), (far - near).unbind(0)
+        return Bin(x, y, width, height, slopes[0], slopes[1], left[0])
 
     def _by_sweep(self, value: Tensor, shares: Tensor, raw: Tensor, axis: int) -> Bin:
         sizes, slopes, one = shares * self.stretch + 2 * self.bound * LEAST_SIZE, _slope(raw), torch.ones_like(value)

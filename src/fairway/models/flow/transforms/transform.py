@@ -5,13 +5,18 @@ chain:  ladj of T_k o ... o T_1 is the sum of the links' ladjs
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
 
 class Transform(nn.Module, ABC):
     """An invertible map; both directions return the log-determinant of the direction taken, (B,)."""
+
+    @property
+    def one_by_one(self) -> frozenset[str]:
+        """Directions that go entry after entry, or search: many small steps instead of one pass."""
+        return frozenset().union(*(part.one_by_one for part in _parts(self)))
 
     @abstractmethod
     def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -20,6 +25,15 @@ class Transform(nn.Module, ABC):
     @abstractmethod
     def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z (B, *shape) -> u (B, *shape) and log|det du/dz| (B,)."""
+
+
+def _parts(module: nn.Module) -> Iterator[Transform]:
+    """The transforms directly inside a module, lists seen through."""
+    for child in module.children():
+        if isinstance(child, Transform):
+            yield child
+        else:
+            yield from _parts(child)
 
 
 class Chain(Transform):
@@ -58,6 +72,12 @@ class Inverse(Transform):
     def __init__(self, transform: Transform) -> None:
         super().__init__()
         self.transform = transform
+
+    @property
+    def one_by_one(self) -> frozenset[str]:
+        """Those of the transform, swapped."""
+        swapped = {"to_latent": "to_data", "to_data": "to_latent"}
+        return frozenset(swapped[name] for name in self.transform.one_by_one)
 
     def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.transform.to_data(u, context)

@@ -10,7 +10,6 @@ the identity. The rational-quadratic spline has a file of its own.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -38,13 +37,7 @@ class Univariate:
 
 def log_scale(a: Tensor) -> Tensor:
     """A log scale bounded smoothly, near a around 0 (a hyperbolic tangent would take several times as long)."""
-    return a * torch.addcmul(_one(a.dtype, a.device), a, a, value=LARGEST_LOG_SCALE**-2).rsqrt_()
-
-
-@lru_cache
-def _one(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """1, without a conversion at every call."""
-    return torch.ones((), dtype=dtype, device=device)
+    return a * torch.addcmul(a.new_ones(()), a, a, value=LARGEST_LOG_SCALE**-2).rsqrt_()
 
 
 def raw_log_scale(s: Tensor) -> Tensor:
