@@ -146,7 +146,7 @@ def ours(architecture: Architecture) -> Side:
 
 
 def ours_compiled(side: Side) -> Callable[[Tensor], Tensor]:
-    """What the library compiles: the whole of the log density, as `fit(compile=...)` does."""
+    """What the library compiles: the whole of the log density, as `fit(compile=...)` and `Flow.compile` do."""
     return torch.compile(side.log_prob, dynamic=False, fullgraph=True)
 
 
