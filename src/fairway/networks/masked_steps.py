@@ -42,7 +42,7 @@ class _Layer:
             sizes = [starts[rank + 1] - starts[rank] for rank in block]
             first, last, width = starts[block[0]], starts[block[-1] + 1], known[block[-1]]
             self.totals += totals[first:last].split(sizes)
-            self.rows += weight[first:last, :width].split(sizes)
+            self.rows += weight[first:last, :width].contiguous().split(sizes)
             self.below += [below[:width]] * len(block)
 
 

@@ -63,15 +63,26 @@ class Autoregressive(Transform):
 
     def _invert(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """(D, B) -> u (D, B) and the ladj (B,), one entry after the other; the ladj at the end, for all at once."""
-        network, solve = self.network, self.univariate.solve
-        steps = MaskedSteps(network, z.shape[1], context, keep=True)
-        z, values = z[network.order], []
-        for entry, seen in zip(z.unbind(0), steps.inputs.unbind(0), strict=True):
-            value = solve(entry, steps.step())
-            torch.clamp(value, -LIMIT, LIMIT, out=seen)
-            values.append(value)
-        phi = steps.outputs.unflatten(0, (len(z), self.univariate.parameters)).transpose(0, 1)  # type: ignore[union-attr]
-        return torch.stack(values)[network.rank], self.univariate.to_data(z, phi)[1].sum(0)
+        z = z[self.network.order]
+        u, phi = self._entries(z, context, far=False)
+        if not bool(u.abs().amax() <= LIMIT):  # the network must not see what lies beyond
+            u, phi = self._entries(z, context, far=True)
+        return u[self.network.rank], self.univariate.to_data(z, phi)[1].sum(0)
+
+    def _entries(self, z: Tensor, context: Tensor | None, far: bool) -> tuple[Tensor, Tensor]:
+        """z (D, B) -> u (D, B) and phi (P, D, B), all by rank.
+
+        Args:
+            far: whether the inputs of the network must be held within their limit.
+        """
+        steps = MaskedSteps(self.network, z.shape[1], context, keep=True)
+        u = torch.empty_like(z) if far else steps.inputs
+        for entry, value, seen in zip(z.unbind(0), u.unbind(0), steps.inputs.unbind(0), strict=True):
+            self.univariate.solve(entry, steps.step(), value)
+            if far:
+                torch.clamp(value, -LIMIT, LIMIT, out=seen)
+        phi = steps.outputs.unflatten(0, (len(z), self.univariate.parameters))  # type: ignore[union-attr]
+        return u, phi.transpose(0, 1)
 
     def _solve(self, u: Tensor, context: Tensor | None, g: Tensor) -> Tensor:
         """J^-T g at u, all (D, B)."""

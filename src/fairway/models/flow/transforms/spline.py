@@ -110,10 +110,10 @@ class Spline:
         ladj = _within(b, xi)[1]
         return torch.where(inside, b.x + xi * b.width, z), torch.where(inside, -ladj, 0.0), found
 
-    def solve(self, z: Tensor, phi: Tensor) -> Tensor:
-        """u alone."""
+    def solve(self, z: Tensor, phi: Tensor, out: Tensor) -> Tensor:
+        """u alone, into `out`."""
         b = self.found(z, phi, 1)[1]
-        return torch.where(z.abs() < self.bound, b.x + _root(b, z - b.y) * b.width, z)
+        return torch.where(z.abs() < self.bound, torch.addcmul(b.x, _root(b, z - b.y), b.width), z, out=out)
 
     # -- their gradients ------------------------------------------------------------------------------------------
     def pull(self, u: Tensor, phi: Tensor, found: Found, along_z: Tensor, along_ladj: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ the identity. The rational-quadratic spline has a file of its own.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -26,13 +27,14 @@ class Univariate:
         parameters: numbers per dimension.
         to_latent: (u, phi) -> (z, ladj of z with respect to u).
         to_data: (z, phi) -> (u, ladj of u with respect to z).
-        solve: (z, phi) -> u alone, without gradient: what goes entry by entry asks for no more.
+        solve: (z, phi, out) -> u alone, written into `out`, without gradient: what goes entry by entry asks for no
+            more.
     """
 
     parameters: int
     to_latent: Map
     to_data: Map
-    solve: Callable[[Tensor, Tensor], Tensor]
+    solve: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def log_scale(a: Tensor) -> Tensor:
@@ -57,10 +59,16 @@ def affine_to_data(z: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     return (z - phi[1]) * back.exp(), back
 
 
-def affine_solve(z: Tensor, phi: Tensor) -> Tensor:
-    """u alone."""
-    raw, t = phi.unbind(0)
-    return (z - t).div_(log_scale(raw).exp_())
+def affine_solve(z: Tensor, phi: Tensor, out: Tensor) -> Tensor:
+    """u alone, in as few operations as it takes: on a row of numbers a call costs more than the arithmetic."""
+    a, t = phi.unbind(0)
+    scale = torch.addcmul(_one(a.dtype, a.device), a, a, value=LARGEST_LOG_SCALE**-2).rsqrt_().mul_(a).exp_()
+    return torch.div(z - t, scale, out=out)
+
+
+@lru_cache
+def _one(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.ones((), dtype=dtype, device=device)
 
 
 def shift_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,4 +82,4 @@ def shift_to_data(z: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
 
 
 affine = Univariate(2, affine_to_latent, affine_to_data, affine_solve)
-shift = Univariate(1, shift_to_latent, shift_to_data, lambda z, phi: z - phi[0])
+shift = Univariate(1, shift_to_latent, shift_to_data, lambda z, phi, out: torch.sub(z, phi[0], out=out))
