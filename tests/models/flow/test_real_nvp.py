@@ -124,6 +124,22 @@ def test_a_draw_carries_the_gradient_to_the_parameters():
     assert float(reverse_kl().detach()) < float(before.detach()) - 0.05
 
 
+@pytest.mark.parametrize(
+    ("shape", "levels"), [((8, 8), 0), ((1, 14, 28), 0), ((16, 16), 2), ((28, 28), 2), ((3, 17, 32), 0), ((256,), 0)]
+)
+def test_images_below_sixteen_pixels_a_side_are_flattened(shape, levels):
+    model = RealNVP(Event(shape), transforms=2, hidden=(4,))
+    assert model.levels == levels and (len(model.shape) == 3) == bool(levels)
+
+
+def test_levels_asked_for_are_taken_at_any_size():
+    event = Event((1, 8, 8))
+    assert RealNVP(event, transforms=2, hidden=(4,), levels=2).shape == (1, 8, 8)
+    assert RealNVP(Event((28, 28)), transforms=2, hidden=(4,), levels=0).shape == (784,)
+    with pytest.raises(ValueError, match=r"to 3; got levels=4 .* divisible by 16"):
+        RealNVP(event, levels=4)
+
+
 def test_dropout_is_for_flattened_images_and_asked_for_otherwise():
     def rates(event, **options):
         modules = RealNVP(event, transforms=2, hidden=(4,), levels=0, **options).modules()
