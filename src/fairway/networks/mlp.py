@@ -102,10 +102,11 @@ class MLP(Configurable, nn.Module):
         return out
 
     def columns(self, x: Tensor) -> Tensor:
-        """(inputs, B) -> (outputs, B)."""
+        """(inputs, B) -> (outputs, B), in the precision of the inputs, whatever it is inside."""
+        h = x
         for layer in list(self.layers.children())[:-1]:
-            x = layer.columns(x)  # type: ignore[operator]
-        return columns(self.last, x)
+            h = layer.columns(h)  # type: ignore[operator]
+        return columns(self.last, h).to(x.dtype)
 
     @property
     def last(self) -> nn.Linear:
