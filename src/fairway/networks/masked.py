@@ -46,6 +46,12 @@ class MaskedLinear(nn.Linear):
         with torch.no_grad():  # a unit's scale follows the inputs that it has, not those that are masked
             self.weight.mul_((inputs / mask.sum(1).clamp(min=1)).sqrt().unsqueeze(1).to(self.weight.dtype))
 
+    @torch.no_grad()
+    def zero(self) -> None:
+        """Start from nothing: neither inputs nor context matter."""
+        for parameter in self.parameters():
+            parameter.zero_()
+
     @property
     def masked_weight(self) -> Tensor:
         """(outputs, inputs), zero where there is no connection."""

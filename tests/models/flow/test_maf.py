@@ -59,6 +59,12 @@ def test_orders_turn_round_or_are_random_and_fixed():
     assert orders_of(9, 3, "random") == orders_of(9, 3, "random") != orders_of(9, 3, "reverse")
 
 
+@pytest.mark.parametrize("context", [None, Event((2,))])
+def test_it_starts_as_the_identity_whatever_the_context(context):
+    flow, x = MAF(Event((3,)), context, hidden=(8,)).double().eval(), rows(6, 3)
+    torch.testing.assert_close(flow.encode(x, None if context is None else rows(6, 2, 1)), x)
+
+
 def test_a_single_entry_is_allowed():
     flow = MAF(Event((1,)), Event((2,)), transforms=2, hidden=(8,)).double().eval()
     redraw(flow)

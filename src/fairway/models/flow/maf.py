@@ -44,8 +44,7 @@ def autoregressive_chain(
     links: list[Transform] = []
     for order in orders:
         network = MaskedMLP(dims, univariate.parameters, hidden, context=context, order=order, act="relu")
-        nn.init.zeros_(network.last.weight)
-        nn.init.zeros_(network.last.bias)
+        network.last.zero()
         links.append(Autoregressive(univariate, network))
     return links
 
