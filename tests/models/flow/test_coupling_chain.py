@@ -21,6 +21,14 @@ def test_conditioners_start_at_zero_and_see_their_context():
     assert torch.equal(network(torch.ones(2, 5)), torch.zeros(2, 6))
 
 
+def test_a_context_goes_straight_to_the_outputs_too():
+    network = perceptron(2, (4,))(3, 6).double()
+    network.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    torch.testing.assert_close(network(x), x[:, 3:] @ network.weight.T)
+    torch.testing.assert_close(network.columns(x.T), network(x).T)
+
+
 def test_wrong_mixings_and_single_entries_are_refused():
     with pytest.raises(ValueError, match="shuffle, linear, halves"):
         kinds("rotation")

@@ -5,13 +5,14 @@
     mixing = "linear"     a learned matrix before every coupling but the first (NSF, section 4; Glow's idea for vectors)
     mixing = "halves"     the two halves take turns, nothing else
 
-Conditioners are perceptrons whose last layer starts at zero: the chain starts as the mixing alone.
+Conditioners are perceptrons whose last layer starts at zero: the chain starts as the mixing alone. A context joins their
+inputs, and goes straight to their outputs by a linear map.
 """
 
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fairway.core.random import generator_for
 from fairway.models.flow.transforms.coupling import Coupling
@@ -73,6 +74,27 @@ def perceptron(context: int, hidden: Sequence[int], dropout: float = 0.0) -> Cal
         network = MLP(kept + context, outputs, hidden, act="relu", dropout=dropout)
         nn.init.zeros_(network.last.weight)
         nn.init.zeros_(network.last.bias)
-        return network
+        return LinearInContext(network, context, outputs) if context else network
 
     return build
+
+
+class LinearInContext(nn.Module):
+    """f(x, c) + W c: a shift that follows the context linearly is there at once, the perceptron learns the rest.
+
+    Args:
+        network: f, on rows (B, inputs) whose last entries are the context.
+        context: entries of the context.
+        outputs: of f.
+    """
+
+    def __init__(self, network: MLP, context: int, outputs: int) -> None:
+        super().__init__()
+        self.network, self.context, self.weight = network, context, nn.Parameter(torch.zeros(outputs, context))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.columns(x.T).T
+
+    def columns(self, x: Tensor) -> Tensor:
+        """(inputs, B) -> (outputs, B)."""
+        return torch.addmm(self.network.columns(x), self.weight, x[-self.context :])

@@ -83,7 +83,7 @@ class MAF(Flow):
     """
 
     cites = ("papamakarios2017maf",)
-    optimisation = Optimisation(lr=2e-3, ema=0.995, clip=5.0)
+    optimisation = Optimisation(lr=1e-3, ema=0.995, clip=5.0)
     tiny = [
         Case(Event((2,)), None, TINY),
         Case(Event((1, 2, 3), "integer", low=0, high=7), None, {**TINY, "ordering": "random"}),

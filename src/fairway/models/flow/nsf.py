@@ -48,7 +48,7 @@ class NSF(Flow):
     """
 
     cites = ("durkan2019nsf",)
-    optimisation = Optimisation(lr=2e-3, ema=0.995, clip=5.0)
+    optimisation = Optimisation(lr=1e-3, ema=0.995, clip=5.0)
     tiny = [
         Case(Event((2,)), None, TINY),
         Case(Event((1, 2, 3), "integer", low=0, high=7), None, {**TINY, "mixing": "shuffle"}),
