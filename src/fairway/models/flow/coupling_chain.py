@@ -5,8 +5,8 @@
     mixing = "linear"     a learned matrix before every coupling but the first (NSF, section 4; Glow's idea for vectors)
     mixing = "halves"     the two halves take turns, nothing else
 
-Conditioners are perceptrons whose last layer starts at zero: the chain starts as the mixing alone. A context joins their
-inputs, and goes straight to their outputs by a linear map.
+Conditioners are perceptrons whose last layer starts at zero: the chain starts as the mixing alone. A context joins
+their inputs, and goes straight to their outputs by a linear map.
 """
 
 from collections.abc import Callable, Sequence
