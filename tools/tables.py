@@ -232,6 +232,25 @@ def patches(found: dict[str, Any]) -> str:
     )
 
 
+def flows(found: dict[str, Any]) -> str:
+    """Flows against three libraries: the best peer's time over ours."""
+    rows = []
+    for r in found["rows"]:
+        peers = [number(r.get(f"{name}_ms"), ".2f") for name in ("zuko", "nflows", "normflows")]
+        ratio = number(r["ratio"], ".2f") if r["passed"] else f"**{number(r['ratio'], '.2f')}**"
+        cells = [r["system"], r["operation"], str(r["dims"]), f"{r['batch']:,}", r["mode"]]
+        rows.append([*cells, number(r["fairway_ms"], ".2f"), *peers, ratio, number(r["goal"], ".1f")])
+    head = ["flow", "operation", "D", "batch", "mode", "ours, ms", "zuko", "nflows", "normflows", "ratio", "goal"]
+    return "CPU milliseconds; a ratio below its goal is bold. Rows that are not here were not run.\n\n" + table(head, rows)
+
+
+def determinants(found: dict[str, Any]) -> str:
+    """How determinants grow with the size."""
+    kinds = found["rows"].items()
+    rows = [[name, f"n^{r['power']:.2f}", number(max(r["sizes"]), ",d"), f"{r['seconds'][-1]:.1e}"] for name, r in kinds]
+    return table(["Jacobian", "time grows as", "largest n", "seconds there"], rows)
+
+
 def posteriors(found: dict[str, Any]) -> str:
     """C2ST of learned posteriors beside the published."""
     rows = []
@@ -281,6 +300,8 @@ SECTIONS = {
     "bsds300": ("Image patches, 63 dimensions", "benchmarks/reproduce_bsds300.py", patches),
     "sbibm": ("Posteriors of simulators", "benchmarks/reproduce_sbibm.py", posteriors),
     "image_flows": ("Flows of images", "benchmarks/reproduce_image_flows.py", image_flows),
+    "flows": ("Flows against zuko, nflows and normflows", "benchmarks/flows.py", flows),
+    "determinants": ("What a determinant costs", "benchmarks/determinants.py", determinants),
     "stability": ("Stability of flows", "benchmarks/reproduce_stability.py", stability),
     "mcmc": ("Markov chains against their peers", "benchmarks/mcmc.py", chains),
     "eight_modes": ("Eight modes of weights 1 to 8", "benchmarks/eight_modes.py", eight_modes),
