@@ -241,13 +241,16 @@ def flows(found: dict[str, Any]) -> str:
         cells = [r["system"], r["operation"], str(r["dims"]), f"{r['batch']:,}", r["mode"]]
         rows.append([*cells, number(r["fairway_ms"], ".2f"), *peers, ratio, number(r["goal"], ".1f")])
     head = ["flow", "operation", "D", "batch", "mode", "ours, ms", "zuko", "nflows", "normflows", "ratio", "goal"]
-    return "CPU milliseconds; a ratio below its goal is bold. Rows that are not here were not run.\n\n" + table(head, rows)
+    said = "CPU milliseconds; a ratio below its goal is bold. Rows that are not here were not run."
+    return f"{said}\n\n{table(head, rows)}"
 
 
 def determinants(found: dict[str, Any]) -> str:
     """How determinants grow with the size."""
-    kinds = found["rows"].items()
-    rows = [[name, f"n^{r['power']:.2f}", number(max(r["sizes"]), ",d"), f"{r['seconds'][-1]:.1e}"] for name, r in kinds]
+    rows = [
+        [name, f"n^{r['power']:.2f}", number(max(r["sizes"]), ",d"), f"{r['seconds'][-1]:.1e}"]
+        for name, r in found["rows"].items()
+    ]
     return table(["Jacobian", "time grows as", "largest n", "seconds there"], rows)
 
 
