@@ -145,8 +145,12 @@ class Sampler(Configurable, ABC):
         require(model, self.requires, f"the sampler {self.name()}")
 
 
-class Direct(Sampler):
-    """The model's own draw, `_sample`: ancestral, or one pass of a generator."""
+class Pass(Sampler):
+    """Draws that the model makes by itself, from no starting point: write `_draw`."""
+
+    @abstractmethod
+    def _draw(self, model: Any, n: int, context: Tensor | None, rows: Rows) -> Draws:
+        """n draws in model units, and what they cost."""
 
     def run(
         self,
@@ -162,7 +166,14 @@ class Direct(Sampler):
             raise ValueError(
                 f"{model.name()} draws directly: expected no init; use an MCMC sampler to start from points"
             )
-        return Draws(model._sample(n, context, generator), evaluations=float(model.strokes))
+        return self._draw(model, n, context, generator)
+
+
+class Direct(Pass):
+    """The model's own draw, `_sample`: ancestral, or one pass of a generator."""
+
+    def _draw(self, model: Any, n: int, context: Tensor | None, rows: Rows) -> Draws:
+        return Draws(model._sample(n, context, rows), evaluations=float(model.strokes))
 
 
 def as_sampler(sampler: Any) -> Sampler:

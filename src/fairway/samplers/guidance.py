@@ -14,10 +14,10 @@ from torch import Tensor
 
 from fairway.core.capability import Capability, HasGuidance
 from fairway.core.random import Rows
-from fairway.core.sampler import Draws, Sampler
+from fairway.core.sampler import Draws, Pass
 
 
-class Guided(Sampler):
+class Guided(Pass):
     """The model's own draw at a guidance scale.
 
     Args:
@@ -34,17 +34,6 @@ class Guided(Sampler):
             raise ValueError(f"expected a guidance scale of at least 0, got {scale!r}")
         self.scale = float(scale)
 
-    def run(
-        self,
-        model: Any,
-        n: int,
-        *,
-        context: Tensor | None,
-        generator: Rows,
-        init: Tensor | None = None,
-        trace: bool = False,
-    ) -> Draws:
-        if init is not None:
-            raise ValueError(f"{self.name()} draws directly: expected no init")
-        drawn = model._sample_guided(n, context, generator, self.scale)
+    def _draw(self, model: Any, n: int, context: Tensor | None, rows: Rows) -> Draws:
+        drawn = model._sample_guided(n, context, rows, self.scale)
         return Draws(drawn, evaluations=float(model.strokes) * (1 if self.scale in (0.0, 1.0) else 2))

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from fairway.core.capability import Capability, HasTemperature
 from fairway.core.random import Rows
-from fairway.core.sampler import Draws, Sampler
+from fairway.core.sampler import Draws, Pass
 
 
-class Temperature(Sampler):
+class Temperature(Pass):
     """The model's own draw at a temperature.
 
     Args:
@@ -32,19 +32,6 @@ class Temperature(Sampler):
             raise ValueError(f"expected a temperature above 0, got {temperature!r}")
         self.temperature = float(temperature)
 
-    def run(
-        self,
-        model: Any,
-        n: int,
-        *,
-        context: Tensor | None,
-        generator: Rows,
-        init: Tensor | None = None,
-        trace: bool = False,
-    ) -> Draws:
-        if init is not None:
-            raise ValueError(
-                f"{self.name()} draws directly: expected no init; use an MCMC sampler to start from points"
-            )
-        drawn = model._sample_at(n, context, generator, self.temperature)
+    def _draw(self, model: Any, n: int, context: Tensor | None, rows: Rows) -> Draws:
+        drawn = model._sample_at(n, context, rows, self.temperature)
         return Draws(drawn, evaluations=float(model.strokes), effective_temperature=self.temperature)
