@@ -183,6 +183,11 @@ def test_what_a_budget_measured_is_repeated(x, small, tmp_path, monkeypatch, two
 
 
 # -- every objective ------------------------------------------------------------------------------------------------
+def bowl(u):
+    """A log density to fit to."""
+    return -u.square().sum(1)
+
+
 NETS = {"hidden": (8,), "batch_size": 32}
 GAN = {**NETS, "critic_hidden": (8,), "critic_steps": 2, "objective": "adversarial"}
 LEARNERS = {
@@ -194,6 +199,10 @@ LEARNERS = {
     "adversarial, non-saturating": ("wgan_gp", {**GAN, "divergence": "non_saturating", "penalty": "none"}),
     "persistent": ("ebm", {**NETS, "chains": 64, "objective.steps": 2, "reborn": 0.1}),
     "flow_matching": ("flow_matching", NETS),
+    "kinetic_mle": ("cnf", {**NETS, "objective": "kinetic_mle"}),
+    "noisy_mle": ("maf", {**NETS, "objective": "noisy_mle"}),
+    "unbiased_mle": ("i_resnet", {**NETS, "transforms": 2}),
+    "reverse_kl": ("real_nvp", {**NETS, "transforms": 2, "objective": "reverse_kl", "target": bowl, "warm_up": 6}),
 }
 
 

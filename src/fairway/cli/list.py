@@ -15,7 +15,8 @@ def run(arguments: list[str]) -> int:
     names = list(models) if chosen.capability is None else answering(chosen.capability)
     rows = sorted((family(name), name, summary(name)) for name in names)
     for kin, name, text in rows:
-        print(f"{name:<16} {kin:<15} {shorten(text, 86, placeholder=' ...')}")
+        head = f"{name:<16} {kin:<15} "
+        print(head + shorten(text, 119 - len(head), placeholder=" ..."))
     return 0
 
 

@@ -30,7 +30,7 @@ FAMILIES = {
     "nsf_autoregressive": ("nsf", {**SMALL, "bins": 4, "kind": "autoregressive"}),
     "planar": ("planar", {"transforms": 3}),
     "radial": ("radial", {"transforms": 3}),
-    "cnf": ("cnf", {"hidden": (8, 8), "solver_steps": 8}),
+    "cnf": ("cnf", {"hidden": (8, 8)}),
     "i_resnet": ("i_resnet", {"transforms": 2, "hidden": (8,)}),
     "mintnet": ("mintnet", {"transforms": 2, "hidden": (4, 4)}),
     "tarflow": ("tarflow", {"transforms": 2, "width": 8, "layers": 1, "heads": 2}),

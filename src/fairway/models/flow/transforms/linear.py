@@ -32,7 +32,7 @@ class PLU(nn.Module):
         p, lower, upper = torch.linalg.lu(_rotation(dims, seed))
         diagonal = upper.diagonal()
         self.register_buffer("permutation", p.argmax(0))  # column j of P holds its one in this row
-        self.register_buffer("sign", diagonal.sign())
+        self.register_buffer("sign", diagonal.sign().to(torch.get_default_dtype()))
         self.lower = nn.Parameter(lower.tril(-1).to(torch.get_default_dtype()))
         self.upper = nn.Parameter(upper.triu(1).to(torch.get_default_dtype()))
         bound = 0.99 * LARGEST_LOG_SCALE
