@@ -26,6 +26,9 @@ from fairway.core.config import Configurable
 from fairway.networks.dropout import Dropout
 from fairway.networks.masked_steps import MaskedSteps
 from fairway.networks.mlp import activation
+from fairway.networks.staircase import COUNTS, product, stairs
+
+FEW_OUTPUTS = 4
 
 
 class MaskedLinear(nn.Linear):
@@ -42,6 +45,7 @@ class MaskedLinear(nn.Linear):
         outputs, inputs = mask.shape
         super().__init__(inputs, outputs)
         self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
+        self._stairs = {count: stairs(mask, count) for count in COUNTS}
         self.context = nn.Linear(context, outputs, bias=False) if context else None
         with torch.no_grad():  # a unit's scale follows the inputs that it has, not those that are masked
             self.weight.mul_((inputs / mask.sum(1).clamp(min=1)).sqrt().unsqueeze(1).to(self.weight.dtype))
@@ -68,7 +72,7 @@ class MaskedLinear(nn.Linear):
 
     def columns(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The same for columns x (inputs, B) -> (outputs, B), context (B, C)."""
-        return torch.addmm(self.offset_columns(context), self.masked_weight, x)
+        return product(x, self.masked_weight, self.offset_columns(context), self._stairs)
 
     def offset_columns(self, context: Tensor | None) -> Tensor:
         """b + V c: (outputs, 1) without a context, (outputs, B) with one."""
@@ -102,6 +106,8 @@ class MaskedMLP(Configurable, nn.Module):
 
     role: ClassVar[str] = "network"
     rank: Tensor
+    inward: Tensor
+    outward: Tensor
 
     def __init__(
         self,
@@ -121,7 +127,10 @@ class MaskedMLP(Configurable, nn.Module):
         self.order = list(range(variables)) if order is None else [int(i) for i in order]
         if sorted(self.order) != list(range(variables)):
             raise ValueError(f"expected order as a permutation of 0, ..., {variables - 1}, got {self.order}")
-        self.register_buffer("rank", torch.tensor(self.order).argsort(), persistent=False)
+        entries = torch.tensor(self.order).unsqueeze(1)
+        self.register_buffer("rank", entries.flatten().argsort(), persistent=False)
+        for name, per in (("inward", features), ("outward", outputs)):  # inputs and outputs by rank
+            self.register_buffer(name, (entries * per + torch.arange(per)).flatten(), persistent=False)
         self.degrees = [_spread(width, variables, bool(context)) for width in hidden]
         ranks = torch.arange(-1, variables)
         self._starts = [torch.searchsorted(degrees, ranks).tolist() for degrees in self.degrees]  # of degree r - 1
@@ -160,9 +169,21 @@ class MaskedMLP(Configurable, nn.Module):
             out = self.act(layer.columns(h, context))  # type: ignore[operator]
             out = self.dropout(out.T).T if self.dropout.p else out  # it knows rows by their place
             h = h + out if self._adds(len(h), len(out), h is x) else out
+        return self._heads(h, x, context).to(x.dtype)  # whatever the precision inside
+
+    def _heads(self, h: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
+        """(outputs, variables, B) of the last hidden layer.
+
+        A few outputs are computed by variable, in which order their weights are a staircase; many by output, or
+        whoever takes one output after the other would pay for it in the cache.
+        """
+        if self.outputs <= FEW_OUTPUTS:
+            y = self.last.columns(h, context)
+            y = y if self.direct is None else y + self.direct.columns(x)
+            return y.unflatten(0, (self.variables, self.outputs)).transpose(0, 1)
         y = torch.addmm(self._turned(self.last.offset_columns(context)), self._turned(self.last.masked_weight), h)
         y = y if self.direct is None else y + self._turned(self.direct.columns(x))
-        return y.unflatten(0, (self.outputs, self.variables)).to(x.dtype)  # whatever the precision inside
+        return y.unflatten(0, (self.outputs, self.variables))
 
     def _turned(self, rows: Tensor) -> Tensor:
         """Rows by variable -> rows by output: cheaper to turn in weights than in what they give for a batch."""
@@ -172,6 +193,17 @@ class MaskedMLP(Configurable, nn.Module):
         return self.residual and not first and before == after  # equal widths have equal degrees
 
     # -- one variable at a time ---------------------------------------------------------------------------------
+    def by_rank(self) -> tuple[list[Tensor], tuple[Tensor, Tensor] | None]:
+        """Masked weights of the layers, and weight and bias (outputs, 1) of `direct`; inputs and outputs by rank."""
+        layers: list[MaskedLinear] = list(self.layers)  # type: ignore[arg-type]
+        weights = [layer.masked_weight for layer in layers]
+        weights[0] = weights[0][:, self.inward]
+        weights[-1] = weights[-1][self.outward]
+        if self.direct is None:
+            return weights, None
+        weight, bias = self.direct.masked_weight, self.direct.bias
+        return weights, (weight[self.outward][:, self.inward], bias[self.outward].unsqueeze(1))
+
     def init_state(self, batch: int, context: Tensor | None = None) -> MaskedSteps:
         """Before the first variable; context (B, C). No gradient flows through steps."""
         return MaskedSteps(self, batch, context)

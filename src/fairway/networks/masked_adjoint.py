@@ -58,12 +58,7 @@ def solve_transposed(
 def _start(network: MaskedMLP, x: Tensor, context: Tensor | None) -> _Adjoint:
     """Weights with rows and columns by rank, and the derivative of every unit's activation."""
     layers: list[MaskedLinear] = list(network.layers)  # type: ignore[arg-type]
-    order = torch.tensor(network.order, device=x.device)
-    rows = (order.unsqueeze(1) * network.outputs + torch.arange(network.outputs, device=x.device)).flatten()
-    weights = [layer.masked_weight for layer in layers]
-    weights[0] = weights[0][:, order]
-    weights[-1] = weights[-1][rows]
-    direct = None if network.direct is None else network.direct.masked_weight[rows][:, order]
+    weights, direct = network.by_rank()
     bends, h = [], x
     for layer in layers[:-1]:
         out, bend = _bend(network.act, layer.columns(h, context))
@@ -71,7 +66,7 @@ def _start(network: MaskedMLP, x: Tensor, context: Tensor | None) -> _Adjoint:
         bends.append(bend)
     empty = [torch.zeros_like(bend) for bend in bends]
     outputs = x.new_zeros(network.variables, network.outputs, x.shape[1])
-    return _Adjoint(outputs, empty, [torch.zeros_like(bend) for bend in bends], bends, weights, direct)
+    return _Adjoint(outputs, empty, [torch.zeros_like(bend) for bend in bends], bends, weights, direct and direct[0])
 
 
 def _bend(act: torch.nn.Module, raw: Tensor) -> tuple[Tensor, Tensor]:

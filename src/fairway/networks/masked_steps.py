@@ -13,13 +13,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from fairway.networks.masked import MaskedLinear, MaskedMLP
 
 FEW_ROWS = 1024
-BLOCKS = 4, 16  # of ranks, for few rows and for many
+SHORTEST = 16  # ranks of a block, for few rows
+MOST = 16  # blocks, for many rows
 
 
 class _Layer:
@@ -37,12 +38,15 @@ class _Layer:
     def __init__(
         self, weight: Tensor, totals: Tensor, below: Tensor, starts: list[int], known: list[int], blocks: list[range]
     ) -> None:
-        self.totals, self.rows, self.below = [], [], []
+        self.sizes = [end - start for start, end in pairwise(starts)]
+        self.totals = totals[starts[0] : starts[-1]].split(self.sizes)
+        self.rows: list[Tensor] = []
+        self.below: list[Tensor] = []
         for block in blocks:
-            sizes = [starts[rank + 1] - starts[rank] for rank in block]
             first, last, width = starts[block[0]], starts[block[-1] + 1], known[block[-1]]
-            self.totals += totals[first:last].split(sizes)
-            self.rows += weight[first:last, :width].contiguous().split(sizes)
+            rows = weight[first:last, :width]
+            rows = rows if len(blocks) == 1 else rows.contiguous()
+            self.rows += rows.split(self.sizes[block.start : block.stop])
             self.below += [below[:width]] * len(block)
 
 
@@ -63,28 +67,35 @@ class MaskedSteps:
     def __init__(self, network: "MaskedMLP", batch: int, context: Tensor | None = None, keep: bool = False) -> None:
         layers: list[MaskedLinear] = list(network.layers)  # type: ignore[arg-type]
         self.network, self.rank, ranks, per = network, 0, network.variables, network.outputs
-        columns, rows = _by_rank(network.order, network.features), _by_rank(network.order, per)
-        weights = [layer.masked_weight for layer in layers]
-        weights[0] = weights[0][:, columns]
-        weights[-1] = weights[-1][rows]
+        weights, self.direct = network.by_rank()
         offsets = [layer.offset_columns(context) for layer in layers]
-        offsets[-1] = offsets[-1][rows]
-        self.inputs = weights[0].new_zeros(len(columns), batch)
+        offsets[-1] = offsets[-1][network.outward]
+        self.inputs = weights[0].new_zeros(weights[0].shape[1], batch)
         self.values = [self.inputs, *(offset.expand(-1, batch).clone() for offset in offsets[:-1])]
         self.outputs = offsets[-1].expand(-1, batch).clone() if keep else None
         heads = offsets[-1] if self.outputs is None else self.outputs
         known = [[rank * network.features for rank in range(ranks)], *(starts[1:] for starts in network._starts)]
         starts = [*network._starts, [rank * per for rank in range(ranks + 1)]]
-        blocks = _blocks(ranks, BLOCKS[batch > FEW_ROWS])
-        self.layers = [
+        blocks = _blocks(ranks, SHORTEST if batch <= FEW_ROWS else -(-ranks // MOST))
+        *hidden, self.head = [
             _Layer(*parts, blocks)
             for parts in zip(weights, [*self.values[1:], heads], self.values, starts, known, strict=True)
         ]
+        self.act = torch.relu_ if isinstance(network.act, nn.ReLU) else network.act.forward
+        self.units = self._units_of_ranks(hidden)
+
+    def _units_of_ranks(self, hidden: list[_Layer]) -> list[list[tuple[Tensor, Tensor, Tensor, Tensor | None]]]:
+        """For each rank and each layer that has units of it: these, weights, what they see, and what is added."""
         widths = [len(value) for value in self.values]
-        self.adds = [network._adds(a, b, i == 0) for i, (a, b) in enumerate(pairwise(widths))]
-        self.direct = None
-        if network.direct is not None:
-            self.direct = network.direct.masked_weight[rows][:, columns], network.direct.bias[rows].unsqueeze(1)
+        adds = [self.network._adds(a, b, i == 0) for i, (a, b) in enumerate(pairwise(widths))]
+        return [
+            [
+                (layer.totals[r], layer.rows[r], layer.below[r], hidden[i - 1].totals[r] if adds[i] else None)
+                for i, layer in enumerate(hidden)
+                if layer.sizes[r]
+            ]
+            for r in range(self.network.variables)
+        ]
 
     def step(self, features: Tensor | None = None) -> Tensor:
         """(outputs, B) of the next variable.
@@ -92,17 +103,14 @@ class MaskedSteps:
         Args:
             features: (features, B) of the variable before it; None at the first, or where `inputs` hold them already.
         """
-        rank, per = self.rank, self.network.outputs
+        rank, head, per = self.rank, self.head, self.network.outputs
         if features is not None:
             self.inputs[(rank - 1) * len(features) : rank * len(features)] = features
-        for i, layer in enumerate(self.layers[:-1]):
-            if len(units := layer.totals[rank]):
-                out = self.network.act.forward(units.addmm_(layer.rows[rank], layer.below[rank]))
-                if self.adds[i]:
-                    out = out + self.layers[i - 1].totals[rank]
-                if out is not units:
-                    units.copy_(out)
-        head = self.layers[-1]
+        for units, rows, below, before in self.units[rank]:
+            out = self.act(units.addmm_(rows, below))
+            out = out if before is None else out + before
+            if out is not units:
+                units.copy_(out)
         total = torch.addmm if self.outputs is None else Tensor.addmm_
         y: Tensor = total(head.totals[rank], head.rows[rank], head.below[rank])
         if self.direct is not None:
@@ -112,12 +120,6 @@ class MaskedSteps:
         return y
 
 
-def _by_rank(order: list[int], per: int) -> Tensor:
-    """Indices of all entries, some for each variable, by the rank of their variables."""
-    return (torch.tensor(order).unsqueeze(1) * per + torch.arange(per)).flatten()
-
-
-def _blocks(ranks: int, count: int) -> list[range]:
-    """About `count` runs of ranks."""
-    size = -(-ranks // count)
+def _blocks(ranks: int, size: int) -> list[range]:
+    """Runs of ranks."""
     return [range(first, min(first + size, ranks)) for first in range(0, ranks, size)]

@@ -63,10 +63,11 @@ class Autoregressive(Transform):
 
     def _invert(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """(D, B) -> u (D, B) and the ladj (B,), one entry after the other; the ladj at the end, for all at once."""
-        z = z[self.network.order]
-        u, phi = self._entries(z, context, far=False)
-        if not bool(u.abs().amax() <= LIMIT):  # the network must not see what lies beyond
-            u, phi = self._entries(z, context, far=True)
+        z = z[self.network.inward]
+        with torch.inference_mode():  # many small operations, and none to be remembered
+            u, phi = self._entries(z, context, far=False)
+            if not bool(u.abs().amax() <= LIMIT):  # the network must not see what lies beyond
+                u, phi = self._entries(z, context, far=True)
         return u[self.network.rank], self.univariate.to_data(z, phi)[1].sum(0)
 
     def _entries(self, z: Tensor, context: Tensor | None, far: bool) -> tuple[Tensor, Tensor]:

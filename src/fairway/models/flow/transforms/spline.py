@@ -150,6 +150,7 @@ class Spline:
 
 
 @lru_cache
+@torch.inference_mode(False)  # whoever asks first: later ones may want a gradient
 def _floors(spline: Spline, ndim: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(K, 1, ...): where the bins would end if they had the least size alone."""
     ends = torch.arange(1, spline.bins + 1, dtype=dtype, device=device) * (2 * spline.bound * LEAST_SIZE) - spline.bound
@@ -157,6 +158,7 @@ def _floors(spline: Spline, ndim: int, dtype: torch.dtype, device: torch.device)
 
 
 @lru_cache
+@torch.inference_mode(False)
 def _ends(ndim: int, device: torch.device) -> Tensor:
     """(2, 1, ...): 0 for the left end, 1 for the right."""
     return torch.arange(2, device=device).reshape(-1, *([1] * ndim))
