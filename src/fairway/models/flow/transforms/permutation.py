@@ -22,10 +22,10 @@ class Permutation(Transform):
         self.register_buffer("inverse", torch.argsort(order))
 
     def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return u.T[self.order].T, u.new_zeros(len(u))
+        return u.T.index_select(0, self.order).T, u.new_zeros(len(u))
 
     def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return z.T[self.inverse].T, z.new_zeros(len(z))
+        return z.T.index_select(0, self.inverse).T, z.new_zeros(len(z))
 
 
 def checkerboard(shape: tuple[int, ...]) -> Tensor:

@@ -48,18 +48,18 @@ class Chain(Transform):
         self.links = nn.ModuleList(links)
 
     def to_latent(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        total = u.new_zeros(len(u))
+        total = None
         for link in self.links:
             u, ladj = link.to_latent(u, context)  # type: ignore[operator]
-            total = total + ladj
-        return u, total
+            total = ladj if total is None else total + ladj
+        return u, u.new_zeros(len(u)) if total is None else total
 
     def to_data(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        total = z.new_zeros(len(z))
+        total = None
         for link in reversed(self.links):
             z, ladj = link.to_data(z, context)  # type: ignore[operator]
-            total = total + ladj
-        return z, total
+            total = ladj if total is None else total + ladj
+        return z, z.new_zeros(len(z)) if total is None else total
 
 
 class Inverse(Transform):

@@ -39,7 +39,8 @@ class Univariate:
 
 def log_scale(a: Tensor) -> Tensor:
     """A log scale bounded smoothly, near a around 0 (a hyperbolic tangent would take several times as long)."""
-    return a * torch.addcmul(a.new_ones(()), a, a, value=LARGEST_LOG_SCALE**-2).rsqrt_()
+    one = a.new_ones(()) if torch.compiler.is_compiling() else _one(a.dtype, a.device)
+    return a * torch.addcmul(one, a, a, value=LARGEST_LOG_SCALE**-2).rsqrt_()
 
 
 def raw_log_scale(s: Tensor) -> Tensor:
@@ -55,8 +56,8 @@ def affine_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
 
 def affine_to_data(z: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     """u = (z - t) e^-s."""
-    back = -log_scale(phi[0])
-    return (z - phi[1]) * back.exp(), back
+    s = log_scale(phi[0])
+    return (z - phi[1]) / s.exp(), -s
 
 
 def affine_solve(z: Tensor, phi: Tensor, out: Tensor) -> Tensor:
@@ -67,6 +68,7 @@ def affine_solve(z: Tensor, phi: Tensor, out: Tensor) -> Tensor:
 
 
 @lru_cache
+@torch.inference_mode(False)  # whoever asks first: later ones may want a gradient
 def _one(dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.ones((), dtype=dtype, device=device)
 
