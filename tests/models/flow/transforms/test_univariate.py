@@ -58,3 +58,28 @@ def test_affine_is_its_formula_within_bounds():
 def test_a_raw_log_scale_is_the_inverse():
     s = torch.linspace(-2.9, 2.9, 9, dtype=torch.float64)
     torch.testing.assert_close(log_scale(raw_log_scale(s)), s)
+
+
+def test_gradients_of_both_orders(univariate):
+    u, phi = (part[..., :4, :2].contiguous() for part in drawn(univariate))
+    u.requires_grad_()
+    phi.requires_grad_()
+    assert torch.autograd.gradcheck(univariate.to_latent, (u, phi))
+    assert torch.autograd.gradgradcheck(univariate.to_latent, (u, phi))
+
+
+def test_the_gradient_of_an_affine_map_is_that_of_its_operations():
+    u, phi = drawn(affine)
+    phi = phi.transpose(0, 1).contiguous().transpose(0, 1)  # laid out as masked networks give it
+    found = []
+    for form in (affine.to_latent, lambda u, phi: (u * log_scale(phi[0]).exp() + phi[1], log_scale(phi[0]))):
+        inputs = u.clone().requires_grad_(), phi.clone().requires_grad_()
+        z, ladj = form(*inputs)
+        found.append(torch.autograd.grad(z.sin().sum() + ladj.cos().sum(), inputs))
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_an_affine_map_under_function_transforms():
+    u, phi = drawn(affine)
+    slope = torch.func.vmap(torch.func.grad(lambda u, phi: affine.to_latent(u, phi)[0]))(u.flatten(), phi.flatten(1).T)
+    torch.testing.assert_close(slope, log_scale(phi[0]).exp().flatten())

@@ -11,6 +11,7 @@ the identity. The rational-quadratic spline has a file of its own.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,8 +40,13 @@ class Univariate:
 
 def log_scale(a: Tensor) -> Tensor:
     """A log scale bounded smoothly, near a around 0 (a hyperbolic tangent would take several times as long)."""
+    return a * _root(a)
+
+
+def _root(a: Tensor) -> Tensor:
+    """1 / sqrt(1 + (a / B)^2)."""
     one = a.new_ones(()) if torch.compiler.is_compiling() else _one(a.dtype, a.device)
-    return a * torch.addcmul(one, a, a, value=LARGEST_LOG_SCALE**-2).rsqrt_()
+    return torch.addcmul(one, a, a, value=LARGEST_LOG_SCALE**-2).rsqrt_()
 
 
 def raw_log_scale(s: Tensor) -> Tensor:
@@ -50,20 +56,59 @@ def raw_log_scale(s: Tensor) -> Tensor:
 
 def affine_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     """z = u e^s + t."""
-    s = log_scale(phi[0])
-    return torch.addcmul(phi[1], u, s.exp()), s
+    alike = phi.shape[1:] == u.shape and phi.dtype == u.dtype
+    plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()
+    if not alike or plain or torch._C._are_functorch_transforms_active():
+        return _affine_to_latent(u, phi)
+    apply: Callable[..., tuple[Tensor, Tensor]] = _Affine.apply
+    return apply(u, phi)
+
+
+def _affine_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+    a, t = phi.unbind(0)
+    s = log_scale(a)
+    return torch.addcmul(t, u, s.exp()), s
+
+
+class _Affine(torch.autograd.Function):
+    """The same with its gradient by hand, half as many operations: ds/da = (1 + (a / B)^2)^(-3/2)."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+        a, t = phi.unbind(0)
+        root = _root(a)
+        s = a * root
+        scale = s.exp()
+        ctx.save_for_backward(u, phi, root, scale)
+        return torch.addcmul(t, u, scale), s
+
+    @staticmethod
+    def backward(ctx: Any, along_z: Tensor, along_s: Tensor) -> tuple[Tensor, Tensor]:
+        u, phi, root, scale = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is asked for
+            slopes = torch.autograd.grad(_affine_to_latent(u, phi), (u, phi), (along_z, along_s), create_graph=True)
+            return slopes[0], slopes[1]
+        along_phi = torch.empty_like(phi)
+        along_a, along_t = along_phi.unbind(0)
+        along_t.copy_(along_z)
+        along_u = along_z * scale
+        torch.addcmul(along_s, along_u, u, out=along_a)
+        for _ in range(3):
+            along_a.mul_(root)
+        return along_u, along_phi
 
 
 def affine_to_data(z: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     """u = (z - t) e^-s."""
-    s = log_scale(phi[0])
-    return (z - phi[1]) / s.exp(), -s
+    a, t = phi.unbind(0)
+    s = log_scale(a)
+    return (z - t) / s.exp(), -s
 
 
 def affine_solve(z: Tensor, phi: Tensor, out: Tensor) -> Tensor:
     """u alone, in as few operations as it takes: on a row of numbers a call costs more than the arithmetic."""
     a, t = phi.unbind(0)
-    scale = torch.addcmul(_one(a.dtype, a.device), a, a, value=LARGEST_LOG_SCALE**-2).rsqrt_().mul_(a).exp_()
+    scale = _root(a).mul_(a).exp_()
     return torch.div(z - t, scale, out=out)
 
 
