@@ -41,9 +41,8 @@ def activation(name: str) -> nn.Module:
 
 def columns(linear: nn.Linear, x: Tensor) -> Tensor:
     """W x + b for columns x: (inputs, B) -> (outputs, B)."""
-    if linear.bias is None:
-        return linear.weight @ x
-    return torch.addmm(linear.bias.unsqueeze(1), linear.weight, x)
+    weight, bias = linear.weight, linear.bias
+    return weight @ x if bias is None else torch.addmm(bias.unsqueeze(1), weight, x)
 
 
 class _Layer(nn.Module):
@@ -103,10 +102,11 @@ class MLP(Configurable, nn.Module):
 
     def columns(self, x: Tensor) -> Tensor:
         """(inputs, B) -> (outputs, B), in the precision of the inputs, whatever it is inside."""
+        *layers, last = self.layers
         h = x
-        for layer in list(self.layers.children())[:-1]:
+        for layer in layers:
             h = layer.columns(h)  # type: ignore[operator]
-        return columns(self.last, h).to(x.dtype)
+        return columns(last, h).to(x.dtype)  # type: ignore[arg-type]
 
     @property
     def last(self) -> nn.Linear:
