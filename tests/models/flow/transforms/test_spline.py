@@ -66,6 +66,6 @@ def test_wild_parameters_give_numbers_in_the_box(spread, dtype):
 @pytest.mark.parametrize("axis", [0, 1])
 def test_the_sweep_finds_the_bins_that_the_index_finds(axis):
     spline, raw, value = Spline(7, 5.0), phi(7, 300, 1.5), values(300)
-    index, sweep = (find(value, spline.shares(raw), raw[14:], axis) for find in (spline._by_index, spline._by_sweep))
+    index, sweep = spline._by_index(value, spline.shares(raw), raw[14:], axis), spline._by_sweep(value, raw, axis)
     for one, other in zip(index, sweep, strict=True):
         torch.testing.assert_close(one.double(), other, rtol=1e-11, atol=1e-12)

@@ -17,7 +17,7 @@ fuses into one loop over the entries, without an index; eagerly it is an index a
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 import torch
@@ -68,8 +68,9 @@ class Spline:
     def found(self, value: Tensor, phi: Tensor, axis: int) -> Found:
         """Shares and the bin of each value, along the widths (axis 0) or the heights (axis 1)."""
         shares = self.shares(phi)
-        find = self._by_sweep if torch.compiler.is_compiling() else self._by_index
-        return shares, find(value, shares, phi[2 * self.bins :], axis)
+        if torch.compiler.is_compiling():
+            return shares, self._by_sweep(value, phi, axis)
+        return shares, self._by_index(value, shares, phi[2 * self.bins :], axis)
 
     def _by_index(self, value: Tensor, shares: Tensor, raw: Tensor, axis: int) -> Bin:
         sides = (0, 0) * value.ndim  # `pad` counts axes from the last
@@ -82,17 +83,29 @@ class Spline:
         (x, y), (width, height) = near.unbind(0), (far - near).unbind(0)
         return Bin(x, y, width, height, slopes[0], slopes[1], left[0])
 
-    def _by_sweep(self, value: Tensor, shares: Tensor, raw: Tensor, axis: int) -> Bin:
-        sizes, slopes, one = shares * self.stretch + 2 * self.bound * LEAST_SIZE, _slope(raw), torch.ones_like(value)
+    def _by_sweep(self, value: Tensor, phi: Tensor, axis: int) -> Bin:
+        """Without an array of knots, an index or a reduction: all of it is one loop over the entries."""
+        raw, one = phi[2 * self.bins :].unbind(0), torch.ones_like(value)
+        sizes = [self._sizes(phi[: self.bins]), self._sizes(phi[self.bins : 2 * self.bins])]
         knot = [-self.bound * one, -self.bound * one]
-        found = [*knot, sizes[0, 0], sizes[1, 0], one, slopes[0], 0 * one]
+        zero = torch.zeros_like(value)  # as a raw slope it is 1
+        found = [*knot, sizes[0][0], sizes[1][0], zero, raw[0], zero]
         for k in range(1, self.bins):
-            knot = [knot[0] + sizes[0, k - 1], knot[1] + sizes[1, k - 1]]
-            right = slopes[k] if k < self.bins - 1 else one
-            here = [*knot, sizes[0, k], sizes[1, k], slopes[k - 1], right, k * one]
+            knot = [knot[0] + sizes[0][k - 1], knot[1] + sizes[1][k - 1]]
+            right = raw[k] if k < self.bins - 1 else zero
+            here = [*knot, sizes[0][k], sizes[1][k], raw[k - 1], right, k * one]
             beyond = value >= knot[axis]
             found = [torch.where(beyond, new, old) for new, old in zip(here, found, strict=True)]
-        return Bin(*found)
+        x, y, width, height, left, right, number = found
+        return Bin(x, y, width, height, _slope(left), _slope(right), number)
+
+    def _sizes(self, raw: Tensor) -> list[Tensor]:
+        """Sizes of the bins, one tensor each."""
+        parts = raw.unbind(0)
+        top = reduce(torch.maximum, parts)
+        powers = [(part - top).exp() for part in parts]
+        scale = self.stretch / reduce(torch.add, powers)
+        return [power * scale + 2 * self.bound * LEAST_SIZE for power in powers]
 
     # -- both directions --------------------------------------------------------------------------------------------
     def to_latent(self, u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor, Found]:
