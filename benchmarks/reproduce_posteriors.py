@@ -27,7 +27,7 @@ from fairway.metrics.importance import importance_bound
 
 POSTERIORS, SEEDS = ("diagonal", "planar", "radial", "iaf"), range(3)
 STEPS = 8000
-OPTIONS = {"latent": 32, "hidden": (256, 256), "transforms": 2, "validation": 0.02, "compile": "off"}
+OPTIONS = {"latent": 32, "hidden": (256, 256), "transforms": 4, "validation": 0.02, "compile": "off"}
 TEST, DRAWS = 1000, 100
 
 

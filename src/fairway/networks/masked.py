@@ -175,9 +175,9 @@ class MaskedMLP(Configurable, nn.Module):
         """(outputs, variables, B) of the last hidden layer.
 
         A few outputs are computed by variable, in which order their weights are a staircase; many by output, or
-        whoever takes one output after the other would pay for it in the cache.
+        whoever takes one output after the other would pay for it in the cache (compiled, all are taken together).
         """
-        if self.outputs <= FEW_OUTPUTS:
+        if self.outputs <= FEW_OUTPUTS or torch.compiler.is_compiling():
             y = self.last.columns(h, context)
             y = y if self.direct is None else y + self.direct.columns(x)
             return y.unflatten(0, (self.variables, self.outputs)).transpose(0, 1)
