@@ -168,7 +168,7 @@ class MaskedMLP(Configurable, nn.Module):
         for layer in self.layers[:-1]:
             out = self.act(layer.columns(h, context))  # type: ignore[operator]
             out = self.dropout(out.T).T if self.dropout.p else out  # it knows rows by their place
-            h = h + out if self._adds(len(h), len(out), h is x) else out
+            h = h + out if self.residual and self._adds(len(h), len(out), h is x) else out
         return self._heads(h, x, context).to(x.dtype)  # whatever the precision inside
 
     def _heads(self, h: Tensor, x: Tensor, context: Tensor | None) -> Tensor:

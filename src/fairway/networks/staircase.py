@@ -61,9 +61,10 @@ def product(x: Tensor, weight: Tensor, offset: Tensor, choices: dict[int, Stairs
         choices: stairs by the number of their steps.
     """
     compiling = torch.compiler.is_compiling()
-    chosen = _choice(weight.numel() * x.shape[1], LEAST[compiling], choices)
-    if chosen is None or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+    work, least = weight.numel() * x.shape[1], LEAST[compiling]
+    if work < min(least) or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return torch.addmm(offset, weight, x)
+    chosen = [choices[count] for count, wanted in zip(COUNTS, least, strict=True) if work >= wanted][-1]
     if compiling:  # and fusing what the slices cost
         return torch.cat([torch.addmm(offset[r], weight[r, c], x[c]) for r, c in chosen.rows])
     if torch._C._are_functorch_transforms_active():  # which follow no function of our own
@@ -72,12 +73,6 @@ def product(x: Tensor, weight: Tensor, offset: Tensor, choices: dict[int, Stairs
         return _climb(x, weight, offset, chosen)
     apply: Callable[..., Tensor] = _Product.apply
     return apply(x, weight, offset, chosen)
-
-
-def _choice(work: int, least: tuple[float, ...], choices: dict[int, Stairs]) -> Stairs | None:
-    """The finest stairs that pay."""
-    paying = [choices[count] for count, wanted in zip(COUNTS, least, strict=True) if work >= wanted]
-    return paying[-1] if paying else None
 
 
 def _climb(x: Tensor, weight: Tensor, offset: Tensor, chosen: Stairs) -> Tensor:
