@@ -9,6 +9,13 @@ SAMPLERS = {
     "tweedie": "fairway.samplers.tweedie:Tweedie",
     "mcmc": "fairway.samplers.mcmc:MCMC",
     "probability_flow": "fairway.samplers.ode:ProbabilityFlow",
+    "ddim": "fairway.samplers.ddim:DDIM",
+    "ancestral": "fairway.samplers.ddim:Ancestral",
+    "heun": "fairway.samplers.heun:Heun",
+    "dpm_solver": "fairway.samplers.dpm_solver:DPMSolver",
+    "dpm_solver_sde": "fairway.samplers.dpm_solver:DPMSolverSDE",
+    "reverse_sde": "fairway.samplers.reverse_sde:ReverseSDE",
+    "predictor_corrector": "fairway.samplers.reverse_sde:PredictorCorrector",
     # kernels
     "langevin": "fairway.samplers.langevin:Langevin",
     "underdamped": "fairway.samplers.underdamped:Underdamped",

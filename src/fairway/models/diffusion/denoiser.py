@@ -10,20 +10,32 @@ With d = alpha q - sigma p the two lines give
     velocity  v = alpha' u_0 + sigma' eps          du/dt of the probability flow
     score     s = -eps / sigma                     gradient of log p_t (Tweedie)
 
+All schedules are one path at different speeds and scales: with tan(a) = sigma / alpha and w = u_t / |(alpha, sigma)|,
+
+    w = cos(a) u_0 + sin(a) eps,     dw/da = cos(a) E[eps | w] - sin(a) E[u_0 | w]
+
+which is smooth at both ends, where dt is not (sigma of `vp` starts like sqrt(t)). The density is integrated along a.
+
 t (B,) in [0, 1], 0 = data; u (B, *U) in model units, where data have scale 1 and the noise is N(0, I).
 """
 
+import math
 from abc import abstractmethod
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from fairway.core.capability import HasDenoiser
 from fairway.core.model import Model
 from fairway.core.numerics import expand_as_rows, standard_normal_log_prob
+from fairway.core.ode import grid, integrate_with_ladj
+from fairway.core.random import Rows
 from fairway.core.sampler import Sampler
 from fairway.models.diffusion.schedule import Pair, Schedule
-from fairway.samplers.ode import ProbabilityFlow
+from fairway.samplers.dpm_solver import DPMSolver
+
+LEAST_ANGLE, LEAST_SIGNAL = 1e-3, 1e-5
 
 
 def solve(u: Tensor, y: Tensor, level: Pair, prediction: Pair) -> Pair:
@@ -64,8 +76,38 @@ class Denoiser(HasDenoiser, Model):
         _, noise = self._data_and_noise(u, t, context)
         return -noise / expand_as_rows(self.schedule(t)[1], u)
 
+    def _prior_scale(self, like: Tensor) -> Tensor:
+        """Standard deviation at t = 1 of data of scale 1, a number in the dtype of `like`."""
+        alpha, sigma = self.schedule(like.new_ones((), dtype=torch.float64))
+        return torch.hypot(alpha, sigma).to(like.dtype)
+
+    def _prior(self, rows: Rows) -> Tensor:
+        noise = super()._prior(rows)
+        return noise * self._prior_scale(noise)
+
     def _log_prior(self, u: Tensor) -> Tensor:
-        return standard_normal_log_prob(u)
+        """N(0, alpha(1)^2 + sigma(1)^2), as for data of scale 1."""
+        scale = self._prior_scale(u)
+        return standard_normal_log_prob(u / scale) - u[0].numel() * scale.log()
+
+    def _turn(self, w: Tensor, angle: Tensor, context: Tensor | None) -> Tensor:
+        """dw/da at w (B, *U) and an angle.
+
+        The network is not asked nearer to the data than `LEAST_ANGLE`, where eps is a difference of two like numbers
+        over a small one: there the velocity is proportional to the angle (eps = -sigma score).
+        """
+        near, angle = (angle / LEAST_ANGLE).clamp(max=1), angle.clamp(LEAST_ANGLE, math.pi / 2 - LEAST_SIGNAL)
+        t = self.schedule.at_log_snr(-2 * angle.tan().log()).clamp(0, 1).expand(len(w))
+        scale = expand_as_rows(torch.hypot(*self.schedule(t)), w)
+        data, noise = self._data_and_noise(w * scale, t, context)
+        return near * (angle.cos() * noise - angle.sin() * data)
+
+    def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        alpha, sigma = self.schedule(torch.tensor([0.0, 1.0], dtype=torch.float64, device=u.device))
+        (first, last), scale = torch.atan2(sigma, alpha).tolist(), float(torch.hypot(alpha[0], sigma[0]))
+        angles = grid(first, last, self.density_steps, u)
+        end, ladj = integrate_with_ladj(lambda w, a: self._turn(w, a, context), u / scale, angles)
+        return standard_normal_log_prob(end) + ladj - u[0].numel() * math.log(scale)
 
     def default_sampler(self) -> Sampler:
-        return ProbabilityFlow()
+        return DPMSolver()

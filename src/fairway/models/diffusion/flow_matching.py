@@ -14,15 +14,19 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from fairway.core.capability import HasVelocity
 from fairway.core.event import Event
 from fairway.core.model import Case
 from fairway.core.objective import Objective
+from fairway.core.sampler import Sampler
 from fairway.models.diffusion.denoiser import Denoiser
 from fairway.models.diffusion.schedule import Pair, schedule_named
 from fairway.networks.time_mlp import TimeMLP
 from fairway.objectives.flow_matching import ConditionalFlowMatching
+from fairway.samplers.ode import ProbabilityFlow
 
 TINY = {"hidden": (8, 8)}
+PATHS = ("linear", "cosine")
 
 
 class FlowMatching(Denoiser):
@@ -55,6 +59,10 @@ class FlowMatching(Denoiser):
     ) -> None:
         super().__init__(event, context_event)
         given = 0 if self.context_preprocess is None else self.context_preprocess.model_event.dims
+        if schedule not in PATHS:
+            raise ValueError(
+                f"expected a schedule among {', '.join(PATHS)}, whose velocities are finite, got {schedule!r}"
+            )
         self.schedule = schedule_named(schedule)
         self.network = network or TimeMLP(self.model_event.dims, given, hidden)
 
@@ -67,6 +75,13 @@ class FlowMatching(Denoiser):
 
     def _velocity(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         return self._network(u, t, context)  # what the solve would give back
+
+    def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        """Along t, in which the path is straight."""
+        return HasVelocity._log_prob(self, u, context)
+
+    def default_sampler(self) -> Sampler:
+        return ProbabilityFlow()
 
     def default_objective(self) -> Objective:
         return ConditionalFlowMatching()
