@@ -244,8 +244,8 @@ def flows(found: dict[str, Any]) -> str:
     head = ["flow", "operation", "D", "batch", "mode", "ours, ms", "zuko", "nflows", "normflows", "ratio", "goal"]
     head.append("ratio to eager peers")
     said = (
-        "CPU milliseconds, a ratio below its goal bold. Where ours is compiled, a peer has the better of its compiled and "
-        "its eager time; the last column compares with peers as they come. Rows that are not here were not run."
+        "CPU milliseconds, a ratio below its goal bold. Where ours is compiled, a peer has the better of its compiled "
+        "and its eager time; the last column compares with peers as they come. Rows that are not here were not run."
     )
     return f"{said}\n\n{table(head, rows)}"
 

@@ -43,6 +43,14 @@ def test_the_stairs_hold_every_connection_and_leave_the_corner_out():
         assert (turned | ~mask).all()
 
 
+def test_stairs_that_leave_nothing_out_are_not_climbed():
+    assert staircase.staircases(torch.ones(64, 64)) == {}
+    assert set(staircase.staircases(torch.ones(64, 64).tril())) == set(COUNTS)
+    half = torch.ones(64, 64)
+    half[:8, 8:] = 0
+    assert staircase.staircases(half) == {}  # one step of two leaves an eighth out, at most
+
+
 def test_fewer_rows_than_steps():
     mask = torch.ones(1, 3, dtype=torch.bool)
     assert stairs(mask, 4).rows == [(slice(0, 1), slice(0, 3))]

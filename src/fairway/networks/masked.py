@@ -26,7 +26,7 @@ from fairway.core.config import Configurable
 from fairway.networks.dropout import Dropout
 from fairway.networks.masked_steps import MaskedSteps
 from fairway.networks.mlp import activation
-from fairway.networks.staircase import COUNTS, product, stairs
+from fairway.networks.staircase import product, staircases
 
 FEW_OUTPUTS = 4
 
@@ -45,7 +45,7 @@ class MaskedLinear(nn.Linear):
         outputs, inputs = mask.shape
         super().__init__(inputs, outputs)
         self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
-        self._stairs = {count: stairs(mask, count) for count in COUNTS}
+        self._stairs = staircases(mask)
         self.context = nn.Linear(context, outputs, bias=False) if context else None
         with torch.no_grad():  # a unit's scale follows the inputs that it has, not those that are masked
             self.weight.mul_((inputs / mask.sum(1).clamp(min=1)).sqrt().unsqueeze(1).to(self.weight.dtype))

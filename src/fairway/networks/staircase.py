@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 Steps = list[tuple[slice, slice]]
-COUNTS = 2, 4  # of steps
+COUNTS, WORTH = (2, 4), 0.85  # of steps; the share of a matrix that they may take
 LEAST = {True: (1_000_000, 16_000_000), False: (math.inf, 16_000_000)}  # multiplications, compiled or not, that pay
 
 
@@ -35,6 +35,17 @@ class Stairs:
 
     rows: Steps
     columns: Steps
+
+    @property
+    def work(self) -> int:
+        """Entries of the matrix that are multiplied."""
+        return sum((r.stop - r.start) * (c.stop - c.start) for r, c in self.rows)
+
+
+def staircases(mask: Tensor) -> dict[int, Stairs]:
+    """The stairs of a mask (outputs, inputs) by the number of their steps, those that leave enough out."""
+    found = {count: stairs(mask, count) for count in COUNTS}
+    return {count: steps for count, steps in found.items() if steps.work <= WORTH * mask.numel()}
 
 
 def stairs(mask: Tensor, count: int) -> Stairs:
@@ -64,7 +75,10 @@ def product(x: Tensor, weight: Tensor, offset: Tensor, choices: dict[int, Stairs
     work, least = weight.numel() * x.shape[1], LEAST[compiling]
     if work < min(least) or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return torch.addmm(offset, weight, x)
-    chosen = [choices[count] for count, wanted in zip(COUNTS, least, strict=True) if work >= wanted][-1]
+    paying = [count for count, wanted in zip(COUNTS, least, strict=True) if work >= wanted and count in choices]
+    if not paying:
+        return torch.addmm(offset, weight, x)
+    chosen = choices[paying[-1]]
     if compiling:  # and fusing what the slices cost
         return torch.cat([torch.addmm(offset[r], weight[r, c], x[c]) for r, c in chosen.rows])
     if torch._C._are_functorch_transforms_active():  # which follow no function of our own
