@@ -161,6 +161,7 @@ class HasVelocity(HasLogProb, asks="velocity", hooks=("_velocity",)):
     """
 
     density_steps: ClassVar[int] = 30
+    least_density_steps: ClassVar[int] = 4  # with which the contract can still tell right from wrong
 
     @abstractmethod
     def _velocity(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:

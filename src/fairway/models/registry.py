@@ -32,6 +32,7 @@ MODELS = {
     "ebm": "fairway.models.energy.energy:EBM",
     # diffusion
     "flow_matching": "fairway.models.diffusion.flow_matching:FlowMatching",
+    "edm": "fairway.models.diffusion.edm:EDM",
 }
 
 models = Registry("model", MODELS)

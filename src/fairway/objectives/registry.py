@@ -13,6 +13,7 @@ OBJECTIVES = {
     "adversarial": "fairway.objectives.adversarial:Adversarial",
     "persistent": "fairway.objectives.persistent:PersistentContrastiveDivergence",
     "reverse_kl": "fairway.objectives.reverse_kl:ReverseKL",
+    "denoising": "fairway.objectives.denoising:Denoising",
     "flow_matching": "fairway.objectives.flow_matching:ConditionalFlowMatching",
 }
 

@@ -60,7 +60,7 @@ def coarse(model_class: type[Model]) -> Iterator[None]:
         yield
         return
     owner: Any = next(base for base in model_class.__mro__ if "density_steps" in base.__dict__)
-    owner.density_steps = min(steps, DENSITY_STEPS)
+    owner.density_steps = min(steps, getattr(model_class, "least_density_steps", DENSITY_STEPS))
     try:
         yield
     finally:

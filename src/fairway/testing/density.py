@@ -100,7 +100,7 @@ def probabilities_sum_to_one(s: Subject) -> None:
 
 @check(lambda model: has_log_prob(model) and on_a_plane(model))
 def samples_match_the_density(s: Subject) -> None:
-    measured, draws = mass(s), s.sample(DRAWS, seed=12)
+    measured, draws = mass(s), s.sample_of_density(DRAWS, seed=12)
     p = chi_square_p(*measured.counts(draws, CELLS[s.event.dims]))
     expect(p > ALARM, f"samples do not fall where log_prob says: Pearson p = {p:.1e}")
     p = mean_p(s.model.log_prob(draws, s.contexts(DRAWS)), -measured.entropy)
@@ -122,7 +122,7 @@ def samples_match_the_probabilities(s: Subject) -> None:
     )
 )
 def samples_obey_stein(s: Subject) -> None:
-    draws = s.sample(1000, seed=12).double()
+    draws = s.sample_of_density(1000, seed=12).double()
     centred = draws - draws.mean(0)
     products = (s.model.score(draws, s.contexts(len(draws))) * centred).flatten(1).sum(1)
     p = mean_p(products, -float(s.event.dims))

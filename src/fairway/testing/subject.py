@@ -13,12 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairway.core.capability import HasDenoiser
 from fairway.core.model import Case, Model
 from fairway.core.random import generator_for, seeded
+from fairway.samplers.heun import Heun
 from fairway.testing.data import tiny_context, tiny_data, without_gaps
 
 ROWS, STEPS = 192, 50
 SPREAD = 0.3
+FLOW_LEVELS = 100
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class Subject:
         """n draws under the one context."""
         draws: Tensor = self.model.sample(n, context=self.one_context(), generator=seed, **options)
         return draws
+
+    def sample_of_density(self, n: int, seed: int = 0) -> Tensor:
+        """n draws from what log_prob measures: of a denoiser, whose own sampler may stride far, its flow."""
+        sampler = Heun(FLOW_LEVELS, grid="log_snr") if self.model.supports(HasDenoiser) else None
+        return self.sample(n, seed, sampler=sampler)
 
 
 def build(model_class: type[Model], case: Case, seed: int = 17) -> Any:
