@@ -99,3 +99,12 @@ def test_the_error_says_what_to_do():
     error = Diverged(12, "kl", 10, model="the model")
     assert (error.step, error.term, error.last_good, error.model) == (12, "kl", 10, "the model")
     assert "step 12" in str(error) and "'kl'" in str(error) and "lower lr" in str(error)
+
+
+def test_a_gradient_may_be_huge_but_not_infinite():
+    """One row far out in a heavy tail: the move is clipped, and training goes on."""
+    window = Window()
+    add(window, 1, 1.0, norm=100 * HUGE, nll=1.0)
+    assert window.check() is None
+    add(window, 2, 1.0, norm=math.inf, nll=1.0)
+    assert window.check() == (2, "gradient")

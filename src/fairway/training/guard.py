@@ -7,6 +7,7 @@ as good. A run that diverged is put back to that state before the error is raise
 model.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,7 +94,7 @@ class Window:
         moves, self._moves, self._on_device = self._moves, [], []
         for step, names in moves:
             row, values = values[: len(names)], values[len(names) :]
-            if not all(abs(v) <= HUGE for v in row):
+            if any(_is_bad(name, value) for name, value in zip(names, row, strict=True)):
                 return step, _first_bad(names, row)
             self._add_up(names, row)
         return None
@@ -110,8 +111,13 @@ class Window:
             self._sums[name] = (total + value, count + 1)
 
 
+def _is_bad(name: str, value: float) -> bool:
+    """Not finite, or huge; a gradient may be: one row far out in a heavy tail makes it so, and it is clipped."""
+    return not abs(value) <= (sys.float_info.max if name.endswith("gradient") else HUGE)
+
+
 def _first_bad(names: tuple[str, ...], row: list[float]) -> str:
     """The first bad term; the loss or the gradient where every term was fine."""
-    bad = [name for name, value in zip(names, row, strict=True) if not abs(value) <= HUGE]
+    bad = [name for name, value in zip(names, row, strict=True) if _is_bad(name, value)]
     terms = [name for name in bad if name not in (names[0], names[-1])]
     return (terms or bad)[0]
