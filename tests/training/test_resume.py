@@ -199,6 +199,7 @@ LEARNERS = {
     "adversarial, non-saturating": ("wgan_gp", {**GAN, "divergence": "non_saturating", "penalty": "none"}),
     "persistent": ("ebm", {**NETS, "chains": 64, "objective.steps": 2, "reborn": 0.1}),
     "flow_matching": ("flow_matching", NETS),
+    "denoising": ("edm", NETS),
     "kinetic_mle": ("cnf", {**NETS, "objective": "kinetic_mle"}),
     "noisy_mle": ("maf", {**NETS, "objective": "noisy_mle"}),
     "unbiased_mle": ("i_resnet", {**NETS, "transforms": 2}),

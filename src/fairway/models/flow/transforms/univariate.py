@@ -86,7 +86,8 @@ class _Affine(torch.autograd.Function):
     def backward(ctx: Any, along_z: Tensor, along_s: Tensor) -> tuple[Tensor, Tensor]:
         u, phi, root, scale = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is asked for
-            slopes = torch.autograd.grad(_affine_to_latent(u, phi), (u, phi), (along_z, along_s), create_graph=True)
+            at = u.view_as(u), phi.view_as(phi)  # phi may depend on u: along which is not asked here
+            slopes = torch.autograd.grad(_affine_to_latent(*at), at, (along_z, along_s), create_graph=True)
             return slopes[0], slopes[1]
         along_phi = torch.empty_like(phi)
         along_a, along_t = along_phi.unbind(0)
