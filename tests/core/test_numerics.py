@@ -96,3 +96,9 @@ def test_a_slope_is_the_same_eager_and_traced_and_has_a_slope_itself(monkeypatch
     torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(found[0][0], (1 - (u @ w).tanh().square()) @ w.T)
     assert not u.requires_grad
+
+
+def test_inside_of_function_transforms():
+    seen = []
+    torch.func.vmap(lambda x: seen.append(numerics.under_transform()) or x)(torch.zeros(2))
+    assert seen == [True] and not numerics.under_transform()

@@ -21,6 +21,12 @@ LOG_2PI = math.log(2 * math.pi)
 LOG_2 = math.log(2.0)
 
 
+def under_transform() -> bool:
+    """Inside torch.func (vmap, grad, jvp), which follows no gradient written by hand and no write into a buffer."""
+    active: bool = torch._C._are_functorch_transforms_active()
+    return active
+
+
 def event_sum(x: Tensor) -> Tensor:
     """(B, ...) -> (B,): sum over everything but the batch."""
     return x.flatten(1).sum(1) if x.ndim > 1 else x

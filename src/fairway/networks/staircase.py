@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairway.core.numerics import under_transform
+
 Steps = list[tuple[slice, slice]]
 COUNTS, WORTH = (2, 4), 0.85  # of steps; the share of a matrix that they may take
 LEAST = {True: (1_000_000, 16_000_000), False: (math.inf, 16_000_000)}  # multiplications, compiled or not, that pay
@@ -81,7 +83,7 @@ def product(x: Tensor, weight: Tensor, offset: Tensor, choices: dict[int, Stairs
     chosen = choices[paying[-1]]
     if compiling:  # and fusing what the slices cost
         return torch.cat([torch.addmm(offset[r], weight[r, c], x[c]) for r, c in chosen.rows])
-    if torch._C._are_functorch_transforms_active():  # which follow no function of our own
+    if under_transform():
         return torch.addmm(offset, weight, x)
     if not torch.is_grad_enabled():
         return _climb(x, weight, offset, chosen)

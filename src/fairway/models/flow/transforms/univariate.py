@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairway.core.numerics import under_transform
+
 LARGEST_LOG_SCALE = 3.0
 Map = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -58,7 +60,7 @@ def affine_to_latent(u: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
     """z = u e^s + t."""
     alike = phi.shape[1:] == u.shape and phi.dtype == u.dtype
     plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()
-    if not alike or plain or torch._C._are_functorch_transforms_active():
+    if not alike or plain or under_transform():
         return _affine_to_latent(u, phi)
     apply: Callable[..., tuple[Tensor, Tensor]] = _Affine.apply
     return apply(u, phi)
