@@ -31,3 +31,16 @@ def test_rows_do_not_see_each_other():
         torch.nn.init.normal_(network.last[1].weight)
     u, t = Rows(0, 6).normal(2), torch.linspace(0, 1, 6)
     torch.testing.assert_close(network(u, t)[2:4], network(u[2:4], t[2:4]))
+
+
+def test_a_missing_context_is_a_learned_one_where_it_is_dropped():
+    with seeded(0):
+        network = TimeMLP(2, context=3, hidden=(16,), context_dropout=0.5).eval()
+        torch.nn.init.normal_(network.last[1].weight)
+        torch.nn.init.normal_(network.conditions.nothing)
+    u, t = Rows(0, 4).normal(2), torch.full((4,), 0.3)
+    without = network(u, t)
+    assert not torch.allclose(without, network(u, t, torch.zeros(4, 3)))
+    with torch.no_grad():
+        network.conditions.nothing.zero_()
+    torch.testing.assert_close(network(u, t), network(u, t, torch.zeros(4, 3)))

@@ -40,6 +40,7 @@ HOMES = {
     "sampler": "fairway.samplers.registry:samplers",
     "preprocessing": "fairway.core.preprocessing:preprocessings",
     "metric": "fairway.metrics.registry:metrics",
+    "pairing": "fairway.objectives.couplings:couplings",
 }
 
 

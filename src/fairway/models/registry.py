@@ -32,6 +32,10 @@ MODELS = {
     "ebm": "fairway.models.energy.energy:EBM",
     # diffusion
     "flow_matching": "fairway.models.diffusion.flow_matching:FlowMatching",
+    "interpolant": "fairway.models.diffusion.interpolant:Interpolant",
+    "ncsn": "fairway.models.diffusion.ncsn:NCSN",
+    "score_sde": "fairway.models.diffusion.score_sde:ScoreSDE",
+    "ddpm": "fairway.models.diffusion.ddpm:DDPM",
     "edm": "fairway.models.diffusion.edm:EDM",
 }
 

@@ -1,6 +1,6 @@
 """A residual perceptron that also sees a time and a context: the small backbone of denoisers.
 
-    c   = silu(A phi(t) + B context)                        phi: sines and cosines of t
+    c   = silu(A phi(t) + B context)                        see `Conditions`: a context may be missing
     h_0 = W u
     h_l = h_{l-1} + V_l silu(U_l norm(h_{l-1}) + C_l c)     one line per entry of `hidden`
     y   = W' norm(h_L),                                     W' = 0 at first, so that training starts from y = 0
@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairway.core.config import Configurable
-from fairway.networks.embedding import TimeFeatures
-from fairway.networks.joined import joined
+from fairway.networks.conditions import Conditions
 
 
 class _Block(nn.Module):
@@ -40,6 +39,7 @@ class TimeMLP(Configurable, nn.Module):
         context: entries of the context, 0 for none.
         hidden: inner width of every residual block; the first is also the width of the stream between them.
         conditions: width of c, which every block sees.
+        context_dropout: share of rows that lose their context in training, without which there is no guidance.
 
     >>> import torch
     >>> TimeMLP(6)(torch.zeros(5, 2, 3), torch.rand(5)).shape
@@ -49,12 +49,16 @@ class TimeMLP(Configurable, nn.Module):
     role: ClassVar[str] = "network"
 
     def __init__(
-        self, inputs: int, context: int = 0, hidden: Sequence[int] = (256, 256, 256), conditions: int = 64
+        self,
+        inputs: int,
+        context: int = 0,
+        hidden: Sequence[int] = (256, 256, 256),
+        conditions: int = 64,
+        context_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         width = hidden[0]
-        self.time = nn.Sequential(TimeFeatures(conditions), nn.Linear(conditions, conditions))
-        self.context = nn.Linear(context, conditions, bias=False) if context else None
+        self.conditions = Conditions(conditions, context, context_dropout)
         self.first = nn.Linear(inputs, width)
         self.blocks = nn.ModuleList(_Block(width, inner, conditions) for inner in hidden)
         self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, inputs))
@@ -62,10 +66,7 @@ class TimeMLP(Configurable, nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-        c = self.time(t)
-        if self.context is not None and context is not None:
-            c = c + self.context(joined(context))
-        c, h = F.silu(c), self.first(u.flatten(1))
+        c, h = F.silu(self.conditions(t, context)), self.first(u.flatten(1))
         for block in self.blocks:
             h = block(h, c)
         out: Tensor = self.last(h)

@@ -4,8 +4,9 @@
 
 On the straight line (alpha = 1 - t, sigma = t) the target is eps - u_0. Its conditional mean given u_t is the velocity
 of the marginal path, so the minimiser transports N(0, I) into the data although no line of the regression does
-(Lipman et al. 2023, theorem 2). Only the law of t is a choice: uniform, or the logistic of a normal, which looks more
-often at the middle where the regression is hard (Esser et al. 2024, Scaling Rectified Flow Transformers, section 3.1).
+(Lipman et al. 2023, theorem 2). Two things are a choice. The law of t: uniform, or the logistic of a normal, which
+looks more often at the middle where the regression is hard (Esser et al. 2024, Scaling Rectified Flow Transformers,
+section 3.1). The coupling of (u_0, eps), see `couplings`: any with these marginals ends at the data (Tong et al. 2024).
 """
 
 from typing import Any
@@ -17,15 +18,19 @@ from fairway.core.capability import HasVelocity
 from fairway.core.numerics import expand_as_rows
 from fairway.core.objective import Batch, Loss, Objective, Optimisation, Phase
 from fairway.core.random import Rows
+from fairway.objectives.couplings import Coupling, coupled, coupling_named
 
 TIMES = ("logit_normal", "uniform")
 
 
-class ConditionalFlowMatching(Objective):
-    """Mean squared error of the velocity, per entry.
+class VelocityRegression(Objective):
+    """What regressions of a velocity share; subclasses give the pairs and the path.
 
     Args:
         times: law of t, "logit_normal" or "uniform".
+
+    Raises:
+        ValueError: another law.
     """
 
     requires = (HasVelocity,)
@@ -39,15 +44,48 @@ class ConditionalFlowMatching(Objective):
             raise ValueError(f"expected times among {', '.join(TIMES)}, got {times!r}")
         self.times = times
 
-    def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
-        t, eps = self._draw_times(generator.spawn(0)), generator.spawn(1).normal(*batch.u.shape[1:])
-        u, target = path(model, batch.u, eps, t)
+    def _draw_times(self, rows: Rows) -> Tensor:
+        return rows.uniform() if self.times == "uniform" else torch.sigmoid(rows.normal())
+
+    def _regress(self, model: Any, batch: Batch, u: Tensor, target: Tensor, t: Tensor) -> Loss:
+        """The squared error per entry at u (B, *U) and t (B,)."""
         error = (model._velocity(u, t, batch.context) - target).square().flatten(1).mean(1)
         total = batch.mean(error)
         return Loss(total, {"velocity_error": total})
 
-    def _draw_times(self, rows: Rows) -> Tensor:
-        return rows.uniform() if self.times == "uniform" else torch.sigmoid(rows.normal())
+
+class ConditionalFlowMatching(VelocityRegression):
+    """Mean squared error of the velocity, per entry, on paths between data and N(0, I).
+
+    Args:
+        times: law of t, "logit_normal" or "uniform".
+        coupling: "independent", "optimal_transport", "class_wise" (with a context), or a `Coupling`.
+
+    Raises:
+        ValueError: an unknown law or coupling; in training, a coupling that does not go with a context or weights.
+    """
+
+    def __init__(self, times: str = "logit_normal", coupling: str | Coupling = "independent") -> None:
+        super().__init__(times)
+        self.coupling = coupling_named(coupling)
+        self.arguments["coupling"] = self.coupling
+        self.traceable = not self.coupling.couples  # type: ignore[misc]
+
+    def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
+        t, noise = self._draw_times(generator.spawn(0)), generator.spawn(1).normal(*batch.u.shape[1:])
+        u, target = path(model, batch.u, paired(self.coupling, batch, noise, generator), t)
+        return self._regress(model, batch, u, target, t)
+
+
+def paired(coupling: Coupling, batch: Batch, end: Tensor, rows: Rows) -> Tensor:
+    """The other ends (B, *U) in the order that the coupling gives them.
+
+    Raises:
+        ValueError: the rows have weights, under which the coupled ends would not keep their law.
+    """
+    if coupling.couples and batch.weight is not None:
+        raise ValueError(f"expected no weights with the coupling {coupling.name()}: it would weigh the noise, too")
+    return coupled(coupling, batch.u, end, batch.context, rows)
 
 
 def path(model: Any, u: Tensor, eps: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,12 @@ OBJECTIVES = {
     "adversarial": "fairway.objectives.adversarial:Adversarial",
     "persistent": "fairway.objectives.persistent:PersistentContrastiveDivergence",
     "reverse_kl": "fairway.objectives.reverse_kl:ReverseKL",
+    "sliced_score_matching": "fairway.objectives.sliced_score_matching:SlicedScoreMatching",
     "denoising": "fairway.objectives.denoising:Denoising",
+    "hybrid_denoising": "fairway.objectives.hybrid_denoising:HybridDenoising",
     "flow_matching": "fairway.objectives.flow_matching:ConditionalFlowMatching",
+    "interpolation": "fairway.objectives.interpolation:Interpolation",
+    "reflow": "fairway.objectives.reflow:Reflow",
 }
 
 objectives = Registry("objective", OBJECTIVES)

@@ -82,7 +82,7 @@ def noise_levels(schedule: Any, count: int, grid: str = "log_snr") -> list[Level
     """
     start, end = Level.at(schedule, 1.0), Level.at(schedule, 0.0)
     last = 0.0 if end.sigma > 0 else NEAREST
-    if start.alpha > 0 or grid == "time":
+    if start.alpha > 1e-6 or grid == "time":  # cos(pi / 2) is 6e-17 in float64
         times = GRIDS[grid](schedule, 1.0, last, count).tolist()
     else:
         rest = GRIDS[grid](schedule, 1.0 - NEAREST, last, count - 1).tolist() if count > 2 else [last] * (count - 1)

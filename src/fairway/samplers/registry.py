@@ -11,11 +11,13 @@ SAMPLERS = {
     "probability_flow": "fairway.samplers.ode:ProbabilityFlow",
     "ddim": "fairway.samplers.ddim:DDIM",
     "ancestral": "fairway.samplers.ddim:Ancestral",
+    "reverse_steps": "fairway.samplers.reverse_steps:ReverseSteps",
     "heun": "fairway.samplers.heun:Heun",
     "dpm_solver": "fairway.samplers.dpm_solver:DPMSolver",
     "dpm_solver_sde": "fairway.samplers.dpm_solver:DPMSolverSDE",
     "reverse_sde": "fairway.samplers.reverse_sde:ReverseSDE",
     "predictor_corrector": "fairway.samplers.reverse_sde:PredictorCorrector",
+    "annealed_langevin": "fairway.samplers.annealed_langevin:AnnealedLangevin",
     # kernels
     "langevin": "fairway.samplers.langevin:Langevin",
     "underdamped": "fairway.samplers.underdamped:Underdamped",

@@ -24,4 +24,4 @@ def test_your_own_network_sees_scale_one_and_speaks_for_the_model():
 
 def test_a_context_joins_the_default_network():
     model = EDM(Event((2,)), Event((), "category", levels=3), hidden=(8,))
-    assert model.network.context.in_features == 3
+    assert model.network.conditions.context.in_features == 3

@@ -1,0 +1,1 @@
+"""What generative models are used for, beyond draws and densities: one file per use."""
