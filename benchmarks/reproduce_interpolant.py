@@ -8,7 +8,7 @@ judging draws of the source through; figures are means over the draws:
 
     W2         exact (network simplex) between 2,048 pushed points and 2,048 moons, in data units
     floor      the same between two draws of the moons: what no model can be expected to fall below
-    energy     E int |v(u_t, t)|^2 dt of the paths, over the optimum, W2^2 between the draws of the source and of the data
+    energy     E int |v(u_t, t)|^2 dt of the paths over the optimum, W2^2 between the draws of the source and the data
 
 Goals, after 60 seconds of one processor: W2 <= 0.22 or 1.05 floors and energy <= 1.03 optima at 100 strokes of Euler's
 rule, W2 <= 0.3 (or 1.05 floors) at 4. Independent pairs, with the same network and budget, are there for comparison.
@@ -73,7 +73,7 @@ def pushed(model: Any, source: Tensor, strokes: int) -> tuple[Tensor, float]:
     """The ends of the paths that start at the source, and E int |v|^2 dt; model units are data units here."""
     draws = model.draw(len(source), init=source, sampler=ProbabilityFlow(strokes, "euler"), trace=True)
     moves = draws.trace.diff(dim=0)
-    return draws.samples, float(moves.square().sum(2).mean() * strokes)
+    return draws.samples, float(moves.square().sum(2).mean() * strokes**2)
 
 
 def judged(model: Any) -> list[dict[str, float]]:

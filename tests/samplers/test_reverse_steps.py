@@ -63,6 +63,12 @@ def test_nothing_lacking_is_ancestral(model, monkeypatch):
     assert one.evaluations == other.evaluations == 7
 
 
+def test_the_models_own_levels_are_the_default(model):
+    levels = ReverseSteps()._levels(model)
+    assert [level.t for level in levels] == pytest.approx([i / 100 for i in range(100, 0, -1)])
+    assert model.draw(2, generator=0).evaluations == 100
+
+
 def test_a_path_can_be_traced(model):
     draws = model.draw(4, sampler=ReverseSteps(6), generator=0, trace=True)
     assert draws.trace.shape == (7, 4, 2)

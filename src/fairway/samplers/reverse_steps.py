@@ -19,15 +19,15 @@ from fairway.core.capability import Capability, CapabilityError, HasDenoiser
 from fairway.core.random import Rows
 from fairway.core.sampler import Draws, Sampler
 from fairway.samplers.ddim import posterior_variance, towards
-from fairway.samplers.noise_grid import GRIDS, noise_levels
+from fairway.samplers.noise_grid import GRIDS, Level, noise_levels
 
 
 class ReverseSteps(Sampler):
     """One evaluation a step, fresh noise at each, of the size that the model says.
 
     Args:
-        steps: noise levels, which is also the number of network evaluations.
-        grid: "log_snr", "karras" or "time".
+        steps: noise levels, which is also the number of network evaluations; None for the model's own.
+        grid: "log_snr", "karras" or "time"; of a number of steps.
 
     Raises:
         ValueError: no steps, or an unknown grid.
@@ -35,8 +35,8 @@ class ReverseSteps(Sampler):
 
     requires: ClassVar[tuple[type[Capability], ...]] = (HasDenoiser,)
 
-    def __init__(self, steps: int = 200, grid: str = "log_snr") -> None:
-        if steps < 1:
+    def __init__(self, steps: int | None = None, grid: str = "log_snr") -> None:
+        if steps is not None and steps < 1:
             raise ValueError(f"expected steps of at least 1, got {steps}")
         if grid not in GRIDS:
             raise ValueError(f"expected a grid among {', '.join(GRIDS)}, got {grid!r}")
@@ -55,6 +55,11 @@ class ReverseSteps(Sampler):
                 f"{model.name()} by 'ancestral'"
             )
 
+    def _levels(self, model: Any) -> list[Level]:
+        if self.steps is not None:
+            return noise_levels(model.schedule, self.steps, self.grid)
+        return [Level.at(model.schedule, t) for t in model.times.flip(0).tolist()]
+
     def run(
         self,
         model: Any,
@@ -67,7 +72,7 @@ class ReverseSteps(Sampler):
     ) -> Draws:
         """As `Sampler.run`; `init` are the points at t = 1, `trace` the path with the clean end (steps + 1, n, *U)."""
         u = model._prior(generator) if init is None else init
-        fresh, levels, states = generator.spawn(1), noise_levels(model.schedule, self.steps, self.grid), [u]
+        fresh, levels, states = generator.spawn(1), self._levels(model), [u]
         for here, there in pairwise(levels):
             t, s = (u.new_full((len(u),), level.t) for level in (here, there))
             data, _, excess = model._reverse_terms(u, t, s, context)

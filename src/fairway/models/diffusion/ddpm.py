@@ -69,8 +69,8 @@ class DDPM(HasBound, NetworkDenoiser):
         ValueError: unknown betas or prediction, or too few levels.
 
     >>> model = DDPM(Event((2,)), levels=50, hidden=(8,))
-    >>> model.name(), model.default_sampler().steps, "bound" in model.capabilities
-    ('ddpm', 50, True)
+    >>> model.name(), model.draw(3, generator=0).evaluations, "bound" in model.capabilities
+    ('ddpm', 50.0, True)
     """
 
     bound_evaluations: ClassVar[int] = 100
@@ -101,6 +101,11 @@ class DDPM(HasBound, NetworkDenoiser):
         self.levels, self.learned_variance = levels, learned_variance
         if learned_variance and network is None:
             self.network = _TwoNetworks(self.network, self._network_of_variances(hidden))
+
+    @property
+    def times(self) -> Tensor:
+        """t of the T levels (T,), float64, rising."""
+        return torch.arange(1, self.levels + 1, dtype=torch.float64) / self.levels
 
     def _network_of_variances(self, hidden: Sequence[int]) -> nn.Module:
         given = 0 if self.context_preprocess is None else self.context_preprocess.model_event.dims
@@ -152,14 +157,13 @@ class DDPM(HasBound, NetworkDenoiser):
         return step_cost(error, expand_as_rows(gain, u), excess)
 
     def _bound_terms(self, u: Tensor, context: Tensor | None, rows: Rows) -> dict[str, Tensor]:
-        times = torch.arange(1, self.levels + 1, dtype=torch.float64) / self.levels
-        return costs(self, u, context, rows, times, self.bound_evaluations)
+        return costs(self, u, context, rows, self.times, self.bound_evaluations)
 
     def default_objective(self) -> Objective:
         return HybridDenoising() if self.learned_variance else Denoising("uniform")
 
     def default_sampler(self) -> Sampler:
-        return ReverseSteps(self.levels, "time")
+        return ReverseSteps()
 
 
 class _TwoNetworks(nn.Module):
