@@ -127,7 +127,7 @@ def test_a_coupling_is_configuration(coupling):
 def loss_of(coupling, batch, context_event=None):
     model = FlowMatching(Event((2,)), context_event, hidden=(8,)).double()
     objective, rows = ConditionalFlowMatching(coupling=coupling), Rows(0, len(batch), dtype=torch.float64)
-    return float(objective.loss(batch, model, phase=Phase(), generator=rows).total)
+    return float(objective.loss(batch, model, phase=Phase(), generator=rows).total.detach())
 
 
 def test_the_objective_pairs_by_its_coupling():

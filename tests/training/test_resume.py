@@ -16,9 +16,11 @@ from fairway.core.event import Event
 from fairway.core.objective import Stage
 from fairway.core.random import seeded
 from fairway.models.classical.mixture import GMM
+from fairway.models.diffusion.flow_matching import FlowMatching
 from fairway.models.flow.real_nvp import RealNVP
 from fairway.objectives.em import EM
 from fairway.objectives.mle import MLE
+from fairway.objectives.reflow import Reflow
 from fairway.objectives.registry import objectives
 from fairway.training import checkpoint
 from fairway.training.callbacks import Callback
@@ -199,6 +201,9 @@ LEARNERS = {
     "adversarial, non-saturating": ("wgan_gp", {**GAN, "divergence": "non_saturating", "penalty": "none"}),
     "persistent": ("ebm", {**NETS, "chains": 64, "objective.steps": 2, "reborn": 0.1}),
     "flow_matching": ("flow_matching", NETS),
+    "flow_matching, by transport": ("flow_matching", {**NETS, "coupling": "optimal_transport"}),
+    "interpolation": ("interpolant", {**NETS, "source": [[0.0, 1.0], [2.0, 3.0]], "noise": 0.5}),
+    "reflow": ("flow_matching", {**NETS, "objective": Reflow(FlowMatching(Event((2,)), hidden=(8,)), 40, 2)}),
     "denoising": ("edm", NETS),
     "hybrid_denoising": ("ddpm", {**NETS, "levels": 30, "learned_variance": True}),
     "sliced_score_matching": ("ebm", {**NETS, "objective": "sliced_score_matching"}),
