@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fairway.core import parallel
 from fairway.core.config import from_json, to_json
 from fairway.core.event import Event
 from fairway.core.objective import Batch, Phase
@@ -159,6 +160,16 @@ def test_rows_stay_with_their_gradient_free_order():
     assert coupled(Independent(), u, end, None, rows) is end
     moved = coupled(OptimalTransport(), u, end, None, rows)
     assert torch.equal(moved.sort(0).values, end.sort(0).values) and not torch.equal(moved, end)
+
+
+def test_processes_that_share_a_batch_pair_it_as_one_would(monkeypatch):
+    u, end = points(128, 0), points(128, 1)
+    whole = coupled(OptimalTransport(), u, end, None, Rows(3, 128))
+    monkeypatch.setattr(parallel, "gathered", lambda part: u if torch.equal(part, u[mine]) else end)
+    for start in (0, 64):
+        mine = slice(start, start + 64)
+        share = Rows(3, 64, start, shared_by=2)
+        assert torch.equal(coupled(OptimalTransport(), u[mine], end[mine], None, share), whole[mine])
 
 
 def test_your_own_coupling():

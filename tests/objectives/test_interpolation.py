@@ -42,7 +42,7 @@ def test_paths_lead_from_the_data_to_the_source():
     assert set(ends.tolist()) == {4.0, 6.0}
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [0.0, 0.5])
 def test_the_velocity_of_the_path_s_law_is_the_minimiser(noise):
     """N(0, 1) to N(0, 1): u_t ~ N(0, V), V = (1 - t)^2 + t^2 + gamma^2, and v = V' u / (2 V)."""
 
@@ -57,21 +57,19 @@ def test_the_velocity_of_the_path_s_law_is_the_minimiser(noise):
         batch = Batch(rows.spawn(9).normal(1))
         return float(Interpolation("uniform", noise=noise).loss(batch, model, phase=Phase(), generator=rows).total)
 
-    if noise:  # V = 1 at every t: nothing moves, whatever the scale
-        assert loss(1.0) == pytest.approx(loss(5.0))
-    else:
-        assert loss(1.0) < min(loss(0.8), loss(1.2))
+    assert loss(1.0) < min(loss(0.8), loss(1.2))
 
 
 def test_noise_comes_in_both_signs_and_ends_with_the_path():
     field = Field(zero)
-    loss_of(field, torch.zeros(50, 1).double(), noise=0.7)
+    loss_of(field, torch.zeros(500, 1).double(), noise=0.7)
     ((u, t),) = field.asked
-    plus, minus, at = u[:50], u[50:], t[:50].unsqueeze(1)
-    assert u.shape == (100, 1) and torch.equal(t[:50], t[50:])
+    plus, minus, at = u[:500], u[500:], t[:500].unsqueeze(1)
+    assert u.shape == (1000, 1) and torch.equal(t[:500], t[500:])
     line = (plus + minus) / 2 / at
     torch.testing.assert_close(line.round(), line, atol=1e-3, rtol=0)
-    assert float((plus - minus).abs().max()) > 0.1
+    z = (plus - minus) / 2 / bump(at, 0.7)[0]
+    assert float(z.std()) == pytest.approx(1.0, abs=0.1)
     gamma, _ = bump(torch.tensor([0.0, 0.5, 1.0]), 2.0)
     torch.testing.assert_close(gamma, torch.tensor([0.0, 2 * 0.5**0.5, 0.0]), atol=0.03, rtol=0)
 
