@@ -119,3 +119,13 @@ def test_the_signature_has_no_self_and_a_wrong_call_is_the_constructors_to_refus
 
 def test_names():
     assert MLP.name() == "mlp" and Stranger.name() == "Stranger" and part_to_json(MLP(1, 1))["network"] == "mlp"
+
+
+@pytest.mark.parametrize("inner", [None, "heun"])
+def test_a_part_may_hold_another_of_its_role_by_the_name_of_the_role(inner):
+    """A guided sampler has an argument `sampler`, which is not the key that says what it is."""
+    from fairway.samplers.guidance import Guided
+
+    back = _through_json(Guided(3.0, sampler=inner, interval=(0.2, 5.0)))
+    assert (type(back), back.scale, back.interval) == (Guided, 3.0, (0.2, 5.0))
+    assert to_json(back) == to_json(Guided(3.0, sampler=inner, interval=(0.2, 5.0)))

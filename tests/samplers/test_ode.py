@@ -6,7 +6,12 @@ import torch
 from fairway.core.event import Event
 from fairway.core.random import Rows
 from fairway.models.diffusion.flow_matching import FlowMatching
+from fairway.models.diffusion.mixture import MixtureDenoiser
+from fairway.models.diffusion.prediction import PREDICTIONS
+from fairway.models.diffusion.schedule import SCHEDULES
+from fairway.samplers.dpm_solver import DPMSolver
 from fairway.samplers.ode import ProbabilityFlow
+from fairway.samplers.reverse_sde import ReverseSDE
 
 
 class Gaussian(torch.nn.Module):
@@ -60,3 +65,25 @@ def test_starting_points_and_trace(model):
 def test_wrong_options_are_refused(options):
     with pytest.raises(ValueError, match="expected"):
         ProbabilityFlow(**options)
+
+
+@pytest.mark.parametrize("prediction", sorted(PREDICTIONS))
+@pytest.mark.parametrize("schedule", sorted(SCHEDULES))
+def test_any_denoiser_flows(schedule, prediction):
+    """At an end with no noise, or no data, left the velocity is 0 / 0: it is read off beside it."""
+    one = torch.ones(1, dtype=torch.float64)
+    model = MixtureDenoiser(one, one[:, None], one[:, None, None] / 4, schedule=schedule, prediction=prediction)
+    draws = ProbabilityFlow(400, "rk4").run(model.double(), 4000, context=None, generator=Rows(0, 4000)).samples
+    left = 1 / (1 + model.schedule.signal_left**-2) ** 0.5 if model.schedule.signal_left else 0.0
+    assert float(draws.mean()) == pytest.approx(1.0, abs=0.03 + left)  # starts at mean 0, whatever is left of the data
+    assert float(draws.std()) == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_equation_backwards_starts_beside_pure_noise():
+    """cos(pi / 2) is 6e-17 in floating point, which is nothing."""
+    one = torch.ones(1, dtype=torch.float64)
+    for sampler in (ReverseSDE(400), DPMSolver(60)):
+        model = MixtureDenoiser(one, one[:, None], one[:, None, None] / 4, schedule="cosine").double()
+        draws = sampler.run(model, 4000, context=None, generator=Rows(0, 4000, dtype=torch.float64)).samples
+        assert float(draws.mean()) == pytest.approx(1.0, abs=0.05)
+        assert float(draws.std()) == pytest.approx(0.5, abs=0.03)

@@ -38,7 +38,6 @@ from fairway.samplers.ddim import posterior_variance, towards
 from fairway.samplers.noise_grid import Level, noise_levels
 
 Measure = Callable[[Tensor], Tensor]  # x (N, *E) in data units -> (N, *Y)
-NOTHING = 1e-6  # an alpha that leaves nothing of the data to be measured
 
 
 def posterior_sample(
@@ -127,7 +126,7 @@ def _estimate(problem: Problem, u: Tensor, level: Level, y: Tensor, context: Ten
     data, size = data.detach(), _inner(rest, rest).detach().clamp(min=torch.finfo(u.dtype).tiny)
     if problem.zeta is not None:
         return data, 2 * problem.zeta * at_point / expand_as_rows(size.sqrt(), u)
-    if level.alpha < NOTHING:
+    if not level.alpha:  # nothing of the data is left to be measured
         return data, torch.zeros_like(data)
     spread = level.sigma**2 / level.alpha  # of u_0 given u_t, times D'
     rho = (spread * _inner(at_data, at_point) / size).clamp(min=0)

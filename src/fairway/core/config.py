@@ -89,11 +89,16 @@ def to_json(value: Any, argument: str = "") -> Any:
 
 
 def part_to_json(part: Configurable, argument: str = "") -> dict[str, Any]:
-    """A part as {role: name, **arguments}; a class outside every table is external."""
+    """A part as {role: name, **arguments}; a class outside every table is external.
+
+    A part that holds another of its role, as a guided sampler does, may call it by the role's own name: its arguments
+    are then one level down, {role: name, "arguments": {...}}.
+    """
     name = registry(part.role).name_of(type(part))
     if name is None:
         return {"external": argument}
-    return {part.role: name, **{key: to_json(value, key) for key, value in part.arguments.items()}}
+    arguments = {key: to_json(value, key) for key, value in part.arguments.items()}
+    return {part.role: name, "arguments": arguments} if part.role in arguments else {part.role: name, **arguments}
 
 
 def from_json(data: Any, external: dict[str, Any] | None = None) -> Any:
@@ -121,7 +126,7 @@ def from_json(data: Any, external: dict[str, Any] | None = None) -> Any:
 
 def _part(role: str, data: dict[str, Any], external: dict[str, Any] | None) -> Any:
     name = data.pop(role)
-    cls = lookup(role, name)
+    cls, data = lookup(role, name), data["arguments"] if set(data) == {"arguments"} else data
     arguments = {key: from_json(value, external) for key, value in data.items()}
     check_options(cls, arguments, f"the {role} {name!r}")
     return cls(**arguments)

@@ -41,6 +41,7 @@ from fairway.core.conditional import Conditional
 from fairway.core.config import Configurable
 from fairway.core.event import Event
 from fairway.core.objective import Objective, Solver, Stage
+from fairway.core.ode import EXACT_TRACE
 from fairway.core.preprocessing import Preprocessing, context_default, continuous
 from fairway.core.random import Rows, Seed, mix, seed_of
 from fairway.core.row_wise import CHUNK, RowWise
@@ -143,7 +144,7 @@ class Model(Configurable, RowWise, ABC):
     def likelihood(self) -> str:
         """The method of this instance's density: exact, numerical, estimate or none."""
         if isinstance(self, HasVelocity):
-            return "numerical"
+            return "numerical" if self.model_event.dims <= EXACT_TRACE else "estimate"
         return "exact" if isinstance(self, HasLogProb) else "estimate" if isinstance(self, HasBound) else "none"
 
     def health(self) -> dict[str, float]:

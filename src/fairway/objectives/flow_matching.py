@@ -54,7 +54,34 @@ class VelocityRegression(Objective):
         return Loss(total, {"velocity_error": total})
 
 
-class ConditionalFlowMatching(VelocityRegression):
+class CoupledRegression(VelocityRegression):
+    """Of pairs that a coupling chooses; subclasses give the path.
+
+    Args:
+        times: law of t, "logit_normal" or "uniform".
+        coupling: by name, or a `Coupling`.
+    """
+
+    def __init__(self, times: str, coupling: str | Coupling) -> None:
+        super().__init__(times)
+        self.coupling = coupling_named(coupling)
+        self.arguments["coupling"] = self.coupling
+        self.traceable = not self.coupling.couples  # type: ignore[misc]
+
+    def _paired(self, batch: Batch, end: Tensor, rows: Rows) -> Tensor:
+        """The other ends (B, *U) in the order that the coupling gives them.
+
+        Raises:
+            ValueError: the rows have weights, under which the coupled ends would not keep their law.
+        """
+        if self.coupling.couples and batch.weight is not None:
+            raise ValueError(
+                f"expected no weights with the coupling {self.coupling.name()}: it would weigh the noise, too"
+            )
+        return coupled(self.coupling, batch.u, end, batch.context, rows)
+
+
+class ConditionalFlowMatching(CoupledRegression):
     """Mean squared error of the velocity, per entry, on paths between data and N(0, I).
 
     Args:
@@ -66,26 +93,12 @@ class ConditionalFlowMatching(VelocityRegression):
     """
 
     def __init__(self, times: str = "logit_normal", coupling: str | Coupling = "independent") -> None:
-        super().__init__(times)
-        self.coupling = coupling_named(coupling)
-        self.arguments["coupling"] = self.coupling
-        self.traceable = not self.coupling.couples  # type: ignore[misc]
+        super().__init__(times, coupling)
 
     def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
         t, noise = self._draw_times(generator.spawn(0)), generator.spawn(1).normal(*batch.u.shape[1:])
-        u, target = path(model, batch.u, paired(self.coupling, batch, noise, generator), t)
+        u, target = path(model, batch.u, self._paired(batch, noise, generator), t)
         return self._regress(model, batch, u, target, t)
-
-
-def paired(coupling: Coupling, batch: Batch, end: Tensor, rows: Rows) -> Tensor:
-    """The other ends (B, *U) in the order that the coupling gives them.
-
-    Raises:
-        ValueError: the rows have weights, under which the coupled ends would not keep their law.
-    """
-    if coupling.couples and batch.weight is not None:
-        raise ValueError(f"expected no weights with the coupling {coupling.name()}: it would weigh the noise, too")
-    return coupled(coupling, batch.u, end, batch.context, rows)
 
 
 def path(model: Any, u: Tensor, eps: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -62,7 +62,7 @@ class HybridDenoising(Objective):
         data, noise, excess = model._reverse_terms(alpha * batch.u + sigma * eps, t, s, batch.context)
         error = model._regressed(data, noise, t) - model._regressed(batch.u, eps, t)
         cost = model._step_cost(batch.u, eps, (data.detach(), noise.detach(), excess), t, s) / batch.u[0].numel()
-        simple = batch.mean(error.square().flatten(1).mean(1) if error.ndim > 1 else error.square())
+        simple = batch.mean(error.square().flatten(1).mean(1))
         bound = model.levels * batch.mean(torch.where(first, torch.zeros_like(cost), cost))
         return Loss(simple + self.bound_weight * bound, {"denoising_error": simple, "bound_steps": bound})
 

@@ -19,13 +19,13 @@ from torch import Tensor
 from fairway.core.numerics import expand_as_rows
 from fairway.core.objective import Batch, Loss, Phase
 from fairway.core.random import Rows
-from fairway.objectives.couplings import Coupling, coupling_named
-from fairway.objectives.flow_matching import VelocityRegression, paired
+from fairway.objectives.couplings import Coupling
+from fairway.objectives.flow_matching import CoupledRegression
 
 NEAREST = 1e-4  # to the ends, where gamma' is infinite
 
 
-class Interpolation(VelocityRegression):
+class Interpolation(CoupledRegression):
     """Mean squared error of the velocity, per entry, on straight paths to draws of the model's own law at t = 1.
 
     Args:
@@ -40,16 +40,14 @@ class Interpolation(VelocityRegression):
     def __init__(
         self, times: str = "logit_normal", coupling: str | Coupling = "independent", noise: float = 0.0
     ) -> None:
-        super().__init__(times)
+        super().__init__(times, coupling)
         if not noise >= 0:
             raise ValueError(f"expected noise of at least 0, got {noise}")
-        self.coupling, self.noise = coupling_named(coupling), noise
-        self.arguments["coupling"] = self.coupling
-        self.traceable = not self.coupling.couples  # type: ignore[misc]
+        self.noise = noise
 
     def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
         t, u = self._draw_times(generator.spawn(0)), batch.u
-        end = paired(self.coupling, batch, model._prior(generator.spawn(1)), generator)
+        end = self._paired(batch, model._prior(generator.spawn(1)), generator)
         at, slope = expand_as_rows(t, u), end - u
         point = (1 - at) * u + at * end
         if not self.noise:

@@ -7,6 +7,7 @@ from fairway.samplers.registry import samplers as _table
 
 _MORE = {"draw": "mcmc", "Target": "target", "Tempered": "target", "Reference": "target", "ChainError": "driver"}
 _MORE |= {"bracket": "ais", "Bracket": "ais", "resampled": "weights"}
+_MORE |= {"ClassifierGuided": "classifier_guidance", "AutoGuided": "autoguidance"}
 
 
 def __getattr__(name: str) -> Any:

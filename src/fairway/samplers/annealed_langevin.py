@@ -22,8 +22,6 @@ from fairway.core.random import Rows
 from fairway.core.sampler import Draws, Sampler
 from fairway.samplers.noise_grid import Level, noise_levels
 
-NOTHING = 1e-6  # an alpha that leaves nothing of the data: cos(pi / 2) is 6e-17
-
 
 class AnnealedLangevin(Sampler):
     """Langevin dynamics of a denoiser along geometric noise levels.
@@ -63,7 +61,7 @@ class AnnealedLangevin(Sampler):
         levels = noise_levels(model.schedule, self.levels)
         for k, level in enumerate(levels):
             before = levels[k - 1].alpha if k else 0.0
-            u = u * (level.alpha / before) if before > NOTHING else u
+            u = u * (level.alpha / before) if before > 0 else u
             u = self._at(model, u, level, context, fresh)
             states += [u] if trace else []
         u = self._end(model, u, levels[-1], context)
@@ -81,7 +79,7 @@ class AnnealedLangevin(Sampler):
     def _end(self, model: Any, u: Tensor, level: Level, context: Tensor | None) -> Tensor:
         if self.denoise:
             return _data(model, u, level, context)
-        return u / level.alpha if level.alpha > NOTHING else u
+        return u / level.alpha if level.alpha > 0 else u
 
 
 def _data(model: Any, u: Tensor, level: Level, context: Tensor | None) -> Tensor:

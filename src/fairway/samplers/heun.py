@@ -11,7 +11,7 @@ is DDIM's, of whose error there is only one.
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,8 +33,6 @@ class Heun(DenoisingSampler):
     Raises:
         ValueError: a negative churn.
     """
-
-    cost: ClassVar[int] = 2
 
     def __init__(self, steps: int = 18, churn: float = 0.0, grid: str = "karras") -> None:
         super().__init__(steps, grid)

@@ -12,6 +12,7 @@ Where t = 1 is pure noise, alpha = 0, the ratio there is infinite: the second le
 sees the data's estimate alone, E[u_0 | u_t] =: D, with eps = (u - alpha D) / sigma, whatever the network predicts.
 """
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def noise_levels(schedule: Any, count: int, grid: str = "log_snr") -> list[Level
     """
     start, end = Level.at(schedule, 1.0), Level.at(schedule, 0.0)
     last = 0.0 if end.sigma > 0 else NEAREST
-    if start.alpha > 1e-6 or grid == "time":  # cos(pi / 2) is 6e-17 in float64
+    if start.alpha > 0 or grid == "time":
         times = GRIDS[grid](schedule, 1.0, last, count).tolist()
     else:
         rest = GRIDS[grid](schedule, 1.0 - NEAREST, last, count - 1).tolist() if count > 2 else [last] * (count - 1)
@@ -97,15 +98,11 @@ class DenoisingSampler(Sampler):
         steps: levels K.
         grid: "log_snr", "karras" or "time".
 
-    Class attributes:
-        cost: network evaluations of a step between levels.
-
     Raises:
         ValueError: no steps, or an unknown grid.
     """
 
     requires: ClassVar[tuple[type[Capability], ...]] = (HasDenoiser,)
-    cost: ClassVar[int] = 1
 
     def __init__(self, steps: int = 20, grid: str = "log_snr") -> None:
         if steps < 1:
@@ -136,9 +133,10 @@ class DenoisingSampler(Sampler):
     ) -> Draws:
         """As `Sampler.run`; `init` are the points at t = 1, `trace` the path with the clean end (steps + 1, n, *U)."""
         u = model._prior(generator) if init is None else init
-        fresh = generator.spawn(1)
+        fresh, asked = generator.spawn(1), itertools.count()
 
         def predict(u: Tensor, level: Level) -> Tensor:
+            next(asked)
             out: Tensor = model._denoise(u, u.new_full((len(u),), level.t), context)
             return out
 
@@ -148,5 +146,4 @@ class DenoisingSampler(Sampler):
             u = step(u, here, there)
             states += [u] if trace else []
         u = predict(u, levels[-1])
-        evaluations = float(self.cost * (len(levels) - 1) + 1)
-        return Draws(u, evaluations, trace=torch.stack([*states, u]) if trace else None)
+        return Draws(u, float(next(asked)), trace=torch.stack([*states, u]) if trace else None)

@@ -12,7 +12,7 @@ the network that are forgotten on the way. Where alpha(1) = 0 the first step sta
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,8 +53,6 @@ class PredictorCorrector(ReverseSDE):
     Raises:
         ValueError: a ratio that is not positive.
     """
-
-    cost: ClassVar[int] = 2
 
     def __init__(self, steps: int = 250, ratio: float = 0.16, grid: str = "time") -> None:
         super().__init__(steps, grid)

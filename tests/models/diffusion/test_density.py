@@ -31,14 +31,11 @@ def correlated(dims=6):
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_the_error_is_below_a_ten_thousandth_of_a_nat(schedule, mixture):
-    """Schedules that end in pure noise, so that nothing but the steps can be wrong; and 45 steps do it in every row."""
+    """Schedules that end in pure noise, so that nothing but the steps can be wrong; every row."""
     model, x = MixtureDenoiser(*mixture, schedule=schedule).double(), drawn(mixture)
     exact = model.log_prob_at(x, x.new_zeros(len(x)))
-    found, finer = density(model, x), density(model, x, steps=45)
-    error = (found.value - exact).abs()
-    assert float(error.mean()) < 2e-5
-    assert bool((error < 1e-4 + 3 * found.step_error).all())  # a row in the tail, and it is said
-    assert float((finer.value - exact).abs().max()) < 1e-4
+    found = density(model, x)
+    assert float((found.value - exact).abs().max()) < 1e-4
     torch.testing.assert_close(found.value, model.log_prob(x), atol=1e-12, rtol=0)
 
 

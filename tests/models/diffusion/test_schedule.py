@@ -66,3 +66,14 @@ def test_wrong_names_and_ends_are_refused():
     for wrong in (lambda: VP(0.0), lambda: VE(2.0, 1.0), lambda: EDM(least=-1.0), lambda: EDM(rho=0.0)):
         with pytest.raises(ValueError, match="expected"):
             wrong()
+
+
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_within_its_inside_a_schedule_has_data_and_noise(name):
+    """And an end that has both is not cut off."""
+    schedule = schedule_named(name)
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    alpha, sigma = schedule(torch.tensor(schedule.inside, dtype=torch.float64))
+    assert bool((alpha > 0).all() and (sigma > 0).all())
+    whole = tuple(float(end) for end, a, s in zip(ends, *schedule(ends), strict=True) if a > 0 and s > 0)
+    assert set(whole) <= set(schedule.inside)

@@ -79,3 +79,8 @@ def test_it_learns_two_humps_in_data_units(schedule):
     torch.testing.assert_close(draws.std(0) / x.std(0), torch.ones(2), atol=0.2, rtol=0)
     near, between = model.log_prob(torch.tensor([[1040.0, -7e-3], [1000.0, -7e-3]])).tolist()
     assert near - between > 1 and math.isfinite(near)
+
+
+@pytest.mark.parametrize(("dims", "method"), [(16, "numerical"), (17, "estimate")])
+def test_a_density_whose_trace_is_probed_is_an_estimate(dims, method):
+    assert ScoreSDE(Event((dims,)), hidden=(8,)).likelihood == method

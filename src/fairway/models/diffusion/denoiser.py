@@ -48,6 +48,7 @@ def solve(u: Tensor, y: Tensor, level: Pair, prediction: Pair) -> Pair:
 class Denoiser(HasDenoiser, Model):
     """Subclasses give a schedule, a prediction type and a network."""
 
+    density_steps = 45  # 1e-4 nats in every row of a mixture's tail; 30 reach it on average
     nearest: ClassVar[float] = 1e-3  # smallest t at which a score is read off: at t = 0 it is 0 / 0
     schedule: Schedule
 
@@ -67,6 +68,7 @@ class Denoiser(HasDenoiser, Model):
         return self._data_and_noise(u, t, context)[0]
 
     def _velocity(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
+        t = t.clamp(*self.schedule.inside)
         data, noise = self._data_and_noise(u, t, context)
         alpha, sigma = (expand_as_rows(c, u) for c in self.schedule.derivatives(t))
         return alpha * data + sigma * noise
@@ -102,9 +104,14 @@ class Denoiser(HasDenoiser, Model):
         data, noise = self._data_and_noise(w * scale, t, context)
         return near * (angle.cos() * noise - angle.sin() * data)
 
+    def _arc(self) -> tuple[float, float, float]:
+        """The angles at t = 0 and t = 1, and |(alpha, sigma)| at t = 0."""
+        alpha, sigma = self.schedule(torch.tensor([0.0, 1.0], dtype=torch.float64))
+        first, last = torch.atan2(sigma, alpha).tolist()
+        return first, last, math.hypot(float(alpha[0]), float(sigma[0]))
+
     def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        alpha, sigma = self.schedule(torch.tensor([0.0, 1.0], dtype=torch.float64, device=u.device))
-        (first, last), scale = torch.atan2(sigma, alpha).tolist(), float(torch.hypot(alpha[0], sigma[0]))
+        first, last, scale = self._arc()
         angles = grid(first, last, self.density_steps, u)
         end, ladj = integrate_with_ladj(lambda w, a: self._turn(w, a, context), u / scale, angles)
         return standard_normal_log_prob(end) + ladj - u[0].numel() * math.log(scale)

@@ -120,8 +120,7 @@ def _signs(rows: Rows, probes: int, dims: int) -> Tensor:
 
 def _log_probs(model: Denoiser, u: Tensor, context: Tensor | None, steps: int, directions: Directions | None) -> Tensor:
     """log p(u) (K, B), one for each direction at a time; (1, B) with the exact trace for None."""
-    alpha, sigma = model.schedule(torch.tensor([0.0, 1.0], dtype=torch.float64, device=u.device))
-    (first, last), scale = torch.atan2(sigma, alpha).tolist(), float(torch.hypot(alpha[0], sigma[0]))
+    first, last, scale = model._arc()
     dims, evaluation = u[0].numel(), itertools.count()
     identity = torch.eye(dims, dtype=u.dtype, device=u.device).unsqueeze(1)
     estimates = 1 if directions is None else len(directions(0))

@@ -15,6 +15,7 @@ of the data's scale is there at t = 1, against the noise.
 
 import math
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from torch import Tensor
 
 Pair = tuple[Tensor, Tensor]
 BISECTIONS = 60
+NEAREST = 1e-3  # in t, to an end that cannot be looked at
 
 
 class Schedule(ABC):
@@ -51,6 +53,12 @@ class Schedule(ABC):
             low, high = torch.where(early, middle, low), torch.where(early, high, middle)
         return (low + high) / 2
 
+    @cached_property
+    def inside(self) -> tuple[float, float]:
+        """The first and the last t at which there are both data and noise: an end without one of them is 0 / 0."""
+        alpha, sigma = self(torch.tensor([0.0, 1.0], dtype=torch.float64))
+        return (0.0 if sigma[0] > 0 else NEAREST), (1.0 if alpha[1] > 0 else 1 - NEAREST)
+
     @property
     def signal_left(self) -> float:
         """alpha(1) / sigma(1): 0 where t = 1 is pure noise."""
@@ -75,8 +83,8 @@ class Cosine(Schedule):
     """alpha = cos(pi t / 2), sigma = sin(pi t / 2)."""
 
     def __call__(self, t: Tensor) -> Pair:
-        angle = t * (math.pi / 2)
-        return angle.cos(), angle.sin()
+        # the sine of what is left: cos(pi / 2) is 6e-17, and t = 1 is pure noise
+        return torch.sin((1 - t) * (math.pi / 2)), torch.sin(t * (math.pi / 2))
 
     def derivatives(self, t: Tensor) -> Pair:
         alpha, sigma = self(t)
