@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fairway.core.ode import EXACT_TRACE, METHODS, grid, integrate, integrate_with_ladj
+from fairway.core.random import Rows
 
 ONE = torch.ones(1, 1, dtype=torch.float64)
 
@@ -75,6 +76,20 @@ def test_many_entries_are_estimated_the_same_for_every_row_and_every_call():
     with torch.no_grad():
         _, many = integrate_with_ladj(field, u, times[-2:], probes=1000)
     assert float(many[0]) == pytest.approx(float(matrix.trace() / 4), abs=0.05)
+
+
+def test_probes_of_a_row_s_own_are_unbiased_and_do_not_see_its_neighbours():
+    dims = EXACT_TRACE + 4
+    u = torch.randn(1, dims, dtype=torch.float64, generator=torch.Generator().manual_seed(3)).expand(2000, dims)
+    matrix, field = _linear(dims)
+    times, rows = grid(0.0, 1.0, 2, u), Rows(0, 2000, dtype=torch.float64)
+    with torch.no_grad():
+        _, ladj = integrate_with_ladj(field, u, times, rows=rows)
+        _, few = integrate_with_ladj(field, u[:5], times, rows=Rows(0, 5, dtype=torch.float64))
+        _, four = integrate_with_ladj(field, u, times, probes=4, rows=rows)
+    assert float(ladj.mean()) == pytest.approx(float(matrix.trace()), abs=4 * float(ladj.std()) / 2000**0.5)
+    assert float(ladj.std()) > 0.05 and torch.allclose(few, ladj[:5])
+    assert float(four.std() / ladj.std()) == pytest.approx(0.5, abs=0.04)
 
 
 def test_a_longer_path_averages_the_estimate_s_error():

@@ -7,8 +7,11 @@ import torch
 
 from fairway.core.event import Event
 from fairway.core.numerics import standard_normal_log_prob
+from fairway.core.random import Rows, generator_for
 from fairway.data.dataset import Dataset
 from fairway.metrics.evaluate import evaluate, nll
+from fairway.models.diffusion.mixture import MixtureDenoiser
+from fairway.models.flow.cnf import CNF
 
 
 def test_a_density_is_equal_exact_and_without_error(normal, rows):
@@ -41,6 +44,65 @@ def test_a_solver_is_the_weakest_link_of_a_bound(normal, monkeypatch):
     monkeypatch.setattr(normal, "likelihood", "numerical")
     model = normal(Event((4,), "integer", low=0, high=16)).eval()
     assert evaluate(model, torch.ones(3, 4, dtype=torch.int64)).method == "numerical"
+
+
+def _correlated(dims):
+    """A Gaussian's exact denoiser; noise of the schedule ends pure, so that probes alone are in error."""
+    one, root = torch.ones(1, dtype=torch.float64), 0.5 * torch.eye(dims, dtype=torch.float64) + 0.2
+    return MixtureDenoiser(one, one.new_zeros(1, dims), (root @ root.mT / 2)[None]).double()
+
+
+def test_a_density_by_probes_has_the_error_of_its_probes():
+    """20 entries: log_prob is Hutchinson's estimate, known here in closed form."""
+    model = _correlated(20)
+    model.density_steps = 12
+    x = Rows(3, 50, dtype=torch.float64).normal(20) * 0.7
+    found, exact = evaluate(model, x, samples=16), model.log_prob_at(x, x.new_zeros(50))
+    assert (found.relation, found.method) == ("equal", "estimate")
+    scores = (found.value - exact) / found.mc_error
+    assert found.mc_error.gt(0.01).all() and float(scores.square().mean().sqrt()) == pytest.approx(1.0, abs=0.3)
+    assert abs(float((found.value - exact).mean())) < 4 * float(found.mc_error.square().sum().sqrt() / 50) + 1e-3
+    torch.testing.assert_close(evaluate(model, x[:9], samples=16).value, found.value[:9])
+
+
+def test_so_has_that_of_a_continuous_flow():
+    estimate, exact = (CNF(Event((3,)), hidden=(8,), trace=trace).double().eval() for trace in ("hutchinson", "exact"))
+    for parameter, other in zip(estimate.parameters(), exact.parameters(), strict=True):
+        parameter.data.normal_(std=0.4, generator=generator_for(parameter.numel()))
+        other.data.copy_(parameter.data)
+    x = Rows(4, 100, dtype=torch.float64).normal(3)
+    found, wanted = evaluate(estimate, x, samples=32), evaluate(exact, x)
+    assert (found.method, wanted.method) == ("estimate", "numerical") and not wanted.mc_error.any()
+    scores = (found.value - wanted.value) / found.mc_error
+    assert found.mc_error.gt(0).all() and float(scores.square().mean().sqrt()) == pytest.approx(1.0, abs=0.25)
+
+
+def _noisy(normal, event):
+    """N(0, I) whose density is seen with an error of 3 nats."""
+
+    class Noisy(normal):
+        likelihood = "estimate"
+
+        def _log_prob_estimate(self, u, context, rows):
+            return self._log_prob(u, context) + 3 * rows.normal()
+
+    return Noisy(event).eval()
+
+
+@pytest.mark.parametrize(("event", "relation"), [(Event((3,)), "equal"), (Event((3,), "integer", high=7), "lower")])
+def test_the_noise_of_an_estimate_is_in_the_error_of_a_density_and_of_a_bound(event, relation, normal):
+    x = torch.ones(400, 3, dtype=torch.float32 if relation == "equal" else torch.int64)
+    found = evaluate(_noisy(normal, event), x, samples=25)
+    assert (found.relation, found.method) == (relation, "estimate")
+    assert float(found.mc_error.mean()) == pytest.approx(3 / 5, rel=0.1)
+    assert float(found.value.std()) == pytest.approx(3 / 5, rel=0.15)
+    assert float(found.standard_error) == pytest.approx(3 / 5 / 20, rel=0.15)  # rows have errors of their own
+    assert relation == "lower" or evaluate(_noisy(normal, event), x, samples=1).mc_error.isnan().all()
+
+
+def test_an_estimate_that_cannot_be_drawn_again_has_an_unknown_error(normal, rows, monkeypatch):
+    monkeypatch.setattr(normal, "likelihood", "estimate")
+    assert evaluate(normal(Event((3,))), rows).mc_error.isnan().all()
 
 
 def test_a_model_without_density_says_none(silent, rows):

@@ -52,9 +52,22 @@ def test_what_agrees_passes():
     expect(torch.tensor(True), "never")
 
 
+def _steps(model_class):
+    return model_class.density_steps, model_class.latent_steps
+
+
 def test_coarse_solvers_are_given_back():
-    before = FlowMatching.density_steps
+    before = _steps(FlowMatching)
     with pytest.raises(RuntimeError), coarse(FlowMatching):
-        assert FlowMatching.density_steps == DENSITY_STEPS
+        assert _steps(FlowMatching) == (DENSITY_STEPS, DENSITY_STEPS)
         raise RuntimeError
-    assert FlowMatching.density_steps == before and "density_steps" not in FlowMatching.__dict__
+    assert _steps(FlowMatching) == before and "density_steps" not in FlowMatching.__dict__
+
+
+def test_a_fine_clause_has_the_steps_that_users_get():
+    seen = []
+    for fine in (True, False):
+        check(states=("redrawn",), fine=fine)(lambda s: seen.append(_steps(s.model)))(
+            FlowMatching, FlowMatching.tiny[0]
+        )
+    assert seen == [_steps(FlowMatching), (DENSITY_STEPS, DENSITY_STEPS)]

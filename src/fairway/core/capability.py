@@ -176,10 +176,15 @@ class HasVelocity(HasLogProb, asks="velocity", hooks=("_velocity",)):
         return rows.normal(*self.model_event.shape)
 
     def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        return HasVelocity._log_prob_estimate(self, u, context, None)
+
+    def _log_prob_estimate(self, u: Tensor, context: Tensor | None, rows: Rows | None) -> Tensor:
+        """(B,): log p(u); beyond 16 entries an estimate, of that mean over `rows`, or by fixed probes for None."""
+
         def field(value: Tensor, t: Tensor) -> Tensor:
             return self._velocity(value, t.expand(len(value)), context)
 
-        end, ladj = integrate_with_ladj(field, u, grid(0.0, 1.0, self.density_steps, u))
+        end, ladj = integrate_with_ladj(field, u, grid(0.0, 1.0, self.density_steps, u), rows=rows)
         return self._log_prior(end) + ladj
 
 

@@ -40,6 +40,7 @@ from fairway.core.case import Case
 from fairway.core.conditional import Conditional
 from fairway.core.config import Configurable
 from fairway.core.event import Event
+from fairway.core.noise_level import noise_level
 from fairway.core.objective import Objective, Solver, Stage
 from fairway.core.ode import EXACT_TRACE
 from fairway.core.preprocessing import Preprocessing, context_default, continuous
@@ -477,7 +478,13 @@ class Model(Configurable, RowWise, ABC):
             return {"log_prob": -self._log_marginal(u, observed, context), "units": -self._entry_ladj(x, observed)}
         if isinstance(self, HasBound):
             return {**self._bound_terms(u, context, rows), "units": -ladj}
-        return {"log_prob": -self._log_prob(u, context), "units": -ladj}
+        return {"log_prob": -self._log_prob_drawn(u, context, rows.spawn(1)), "units": -ladj}
+
+    def _log_prob_drawn(self, u: Tensor, context: Tensor | None, rows: Rows) -> Tensor:
+        """log p(u) (B,); an estimate takes its probes from these rows, so that its error is in the spread of draws."""
+        estimate = getattr(self, "_log_prob_estimate", None) if self.likelihood == "estimate" else None
+        value: Tensor = self._log_prob(u, context) if estimate is None else estimate(u, context, rows)
+        return value
 
     def _log_marginal_rows(self, x: Tensor, observed: Tensor, context: Tensor | None) -> Tensor:
         """x and observed (B, *E); what x holds where it is not observed is ignored."""
@@ -486,9 +493,5 @@ class Model(Configurable, RowWise, ABC):
         return self._log_marginal(u, observed, context) + self._entry_ladj(x, observed)
 
     def _level(self, t: Tensor | float, u: Tensor) -> Tensor:
-        level = torch.as_tensor(t, device=u.device)
-        if not level.is_floating_point():
-            raise ValueError(f"expected a noise level t in [0, 1] as a float, got {level.dtype}")
-        if bool((level < 0).any()) or bool((level > 1).any()):
-            raise ValueError(f"expected noise levels in [0, 1], got {float(level.min())} to {float(level.max())}")
-        return level.to(u.dtype).expand(len(u))
+        """A user's t as (B,) in the dtype of u."""
+        return noise_level(t, u)

@@ -102,9 +102,15 @@ class RowWise(nn.Module):
         """Embedded context, one row for each of the flattened leading dims (context leads are a prefix of x's)."""
         if self.context_event is None or context is None:
             if context is not None:
-                raise ValueError(f"expected no context ({self.name()} was built without context_event), got one")
+                raise ValueError(
+                    f"expected no context ({self.name()} was built without context_event), got one; leave it out, or "
+                    "build the model with context_event=..."
+                )
             if self.context_event is not None:
-                raise ValueError(f"expected context={self.context_event}: {self.name()} is conditional; got none")
+                raise ValueError(
+                    f"expected context={self.context_event}: {self.name()} is conditional; got none: pass context=..., "
+                    "one for all or a batch of them"
+                )
             return None
         c = self.context_event.check(context, "context").to(self.device)
         own = c.shape[: c.ndim - len(self.context_event.shape)]

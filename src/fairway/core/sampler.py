@@ -26,6 +26,7 @@ class Draws:
     Args:
         samples: (n, *U) in model units ((n, *E) in data units once a model hands them out).
         evaluations: network evaluations per sample, forward passes and gradients each counted once.
+        most_evaluations: of the sample that took most, where samples take different numbers; `evaluations` is the mean.
         log_weights: (n,) importance weights, where the sampler makes them.
         log_Z: estimate of the log of the integral of exp(log density), nats, where the sampler makes one.
         ess: (*U,) effective number of independent draws behind the chains' means, entry by entry.
@@ -50,6 +51,7 @@ class Draws:
     effective_temperature: float | None = None
     trace: Tensor | None = None
     info: dict[str, Any] = field(default_factory=dict)
+    most_evaluations: float | None = None
 
     @classmethod
     def concatenate(cls, parts: Sequence["Draws"]) -> "Draws":
@@ -63,6 +65,7 @@ class Draws:
         gradients = [p.n_grad for p in parts if p.n_grad is not None]
         ess = [p.ess for p in parts if p.ess is not None]
         rhat = [p.rhat for p in parts if p.rhat is not None]
+        most = [p.most_evaluations for p in parts if p.most_evaluations is not None]
         accepted = [p.acceptance * n for p, n in zip(parts, sizes, strict=True) if p.acceptance is not None]
         return cls(
             torch.cat([p.samples for p in parts]),
@@ -76,6 +79,7 @@ class Draws:
             effective_temperature=parts[0].effective_temperature,
             trace=torch.cat(traces, 1) if traces else None,
             info=parts[0].info,
+            most_evaluations=max(most) if most else None,
         )
 
 

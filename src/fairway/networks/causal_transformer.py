@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fairway.core.config import Configurable
+from fairway.networks.attention import attend, split_heads
 from fairway.networks.dropout import Dropout
 
 
@@ -57,12 +58,9 @@ class _Block(nn.Module):
         return h + self._dropped(self.perceptron(h))
 
     def _attention(self, h: Tensor, mask: Tensor | None, memory: Memory | None) -> Tensor:
-        parts = self.project(self.norm(h)).unflatten(2, (3, self.heads, -1))  # B, T, 3, heads, width / heads
-        query, *rest = parts.permute(2, 0, 3, 1, 4)
+        query, *rest = split_heads(self.project(self.norm(h)), self.heads)
         key, value = rest if memory is None else memory.append(torch.stack(rest))
-        weights = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
-        weights = weights if mask is None else weights + mask
-        return (weights.softmax(3) @ value).transpose(1, 2).flatten(2)
+        return attend(query, key, value, mask)
 
     def _dropped(self, h: Tensor) -> Tensor:
         return h if self.dropout is None else self.dropout(h)

@@ -7,9 +7,11 @@ NETWORKS = {
     "mlp": "fairway.networks.mlp:MLP",
     "tangent_mlp": "fairway.networks.tangent_mlp:TangentMLP",
     "causal_transformer": "fairway.networks.causal_transformer:CausalTransformer",
+    "dit": "fairway.networks.dit:DiT",
     "masked_mlp": "fairway.networks.masked:MaskedMLP",
     "resnet": "fairway.networks.resnet:ResNet",
     "time_mlp": "fairway.networks.time_mlp:TimeMLP",
+    "unet": "fairway.networks.unet:UNet",
 }
 
 networks = Registry("network", NETWORKS)

@@ -32,7 +32,7 @@ class _Block(nn.Module):
 
 
 class TimeMLP(Configurable, nn.Module):
-    """u (B, *U), t (B,), context (B, ...) -> (B, *U).
+    """u (B, *U), t (B,), context (B, ...) -> (B, outputs U_1, ...).
 
     Args:
         inputs: entries of u.
@@ -40,6 +40,7 @@ class TimeMLP(Configurable, nn.Module):
         hidden: inner width of every residual block; the first is also the width of the stream between them.
         conditions: width of c, which every block sees.
         context_dropout: share of rows that lose their context in training, without which there is no guidance.
+        outputs: how many answers as large as u are given, one after the other along dim 1.
 
     >>> import torch
     >>> TimeMLP(6)(torch.zeros(5, 2, 3), torch.rand(5)).shape
@@ -55,13 +56,14 @@ class TimeMLP(Configurable, nn.Module):
         hidden: Sequence[int] = (256, 256, 256),
         conditions: int = 64,
         context_dropout: float = 0.0,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         width = hidden[0]
         self.conditions = Conditions(conditions, context, context_dropout)
         self.first = nn.Linear(inputs, width)
         self.blocks = nn.ModuleList(_Block(width, inner, conditions) for inner in hidden)
-        self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, inputs))
+        self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, outputs * inputs))
         for parameter in self.last[1].parameters():
             nn.init.zeros_(parameter)
 
@@ -70,4 +72,4 @@ class TimeMLP(Configurable, nn.Module):
         for block in self.blocks:
             h = block(h, c)
         out: Tensor = self.last(h)
-        return out.reshape(u.shape)
+        return out.reshape(len(u), -1, *u.shape[2:])

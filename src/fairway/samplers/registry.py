@@ -9,6 +9,7 @@ SAMPLERS = {
     "tweedie": "fairway.samplers.tweedie:Tweedie",
     "mcmc": "fairway.samplers.mcmc:MCMC",
     "probability_flow": "fairway.samplers.ode:ProbabilityFlow",
+    "adaptive_flow": "fairway.samplers.adaptive_ode:AdaptiveFlow",
     "ddim": "fairway.samplers.ddim:DDIM",
     "ancestral": "fairway.samplers.ddim:Ancestral",
     "reverse_steps": "fairway.samplers.reverse_steps:ReverseSteps",

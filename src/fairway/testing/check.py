@@ -9,7 +9,7 @@ skips for any other reason.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,17 +35,19 @@ class Check:
         applies: whether a built instance can be asked at all.
         run: the clause, on one subject.
         states: the states of the model it is run on.
+        fine: with as many steps of an ODE as users get, for a clause that tolerates less than `coarse` loses.
     """
 
     name: str
     applies: Callable[[Any], bool]
     run: Callable[[Subject], None]
     states: tuple[str, ...] = ("redrawn", "trained")
+    fine: bool = False
 
     def __call__(self, model_class: type[Model], case: Case) -> None:
         for state in self.states:
             try:
-                with coarse(model_class):
+                with nullcontext() if self.fine else coarse(model_class):
                     self.run(subject(state, model_class, case))
             except ContractError as error:
                 where = f"{model_class.__name__} on {case.event}, {state}"
@@ -54,17 +56,22 @@ class Check:
 
 @contextmanager
 def coarse(model_class: type[Model]) -> Iterator[None]:
-    """The density of an ODE on fewer steps: of order four, they lose less than the clauses tolerate."""
-    steps = getattr(model_class, "density_steps", None)
-    if steps is None:
-        yield
-        return
-    owner: Any = next(base for base in model_class.__mro__ if "density_steps" in base.__dict__)
-    owner.density_steps = min(steps, getattr(model_class, "least_density_steps", DENSITY_STEPS))
+    """The density and the latent of an ODE on fewer steps, as many each: of order four, they lose less than the clauses
+    tolerate."""
+    few = getattr(model_class, "least_density_steps", DENSITY_STEPS)
+    owners: list[tuple[str, Any]] = [
+        (name, next(base for base in model_class.__mro__ if name in base.__dict__))
+        for name in ("density_steps", "latent_steps")
+        if hasattr(model_class, name)
+    ]
+    before = [getattr(owner, name) for name, owner in owners]
+    for (name, owner), steps in zip(owners, before, strict=True):
+        setattr(owner, name, min(steps, few))
     try:
         yield
     finally:
-        owner.density_steps = steps
+        for (name, owner), steps in zip(owners, before, strict=True):
+            setattr(owner, name, steps)
 
 
 def always(model: Any) -> bool:
@@ -73,12 +80,12 @@ def always(model: Any) -> bool:
 
 
 def check(
-    applies: Callable[[Any], bool] = always, states: tuple[str, ...] = ("redrawn", "trained")
+    applies: Callable[[Any], bool] = always, states: tuple[str, ...] = ("redrawn", "trained"), fine: bool = False
 ) -> Callable[[Callable[[Subject], None]], Check]:
     """Make a function on a subject a check of the same name."""
 
     def decorate(run: Callable[[Subject], None]) -> Check:
-        return Check(run.__name__, applies, run, states)
+        return Check(run.__name__, applies, run, states, fine)
 
     return decorate
 

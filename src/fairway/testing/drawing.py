@@ -75,7 +75,7 @@ def contexts_come_in_batches(s: Subject) -> None:
 def context_matters(s: Subject) -> None:
     assert s.context is not None
     far = next(c for c in s.context if bool((c != s.context[0]).any()))
-    here, there = (s.model.sample(64, context=c, generator=0) for c in (s.context[0], far))
+    here, there = (s.model.sample(256, context=c, generator=0) for c in (s.context[0], far))
     expect((here != there).any(), "samples under two contexts are the same")
 
 

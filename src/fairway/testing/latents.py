@@ -45,7 +45,7 @@ def decode_gives_an_observation(s: Subject) -> None:
     expect_close(s.model.decode(z[0], s.one_context()), decoded[0], "decode of a single latent", 1e-6)
 
 
-@check(is_flow)
+@check(is_flow, fine=True)
 def decode_undoes_encode(s: Subject) -> None:
     x, context = s.rows(32)
     again = s.model.decode(s.model.encode(x, context), context)

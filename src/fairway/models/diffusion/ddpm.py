@@ -31,12 +31,12 @@ from fairway.core.numerics import expand_as_rows
 from fairway.core.objective import Objective
 from fairway.core.random import Rows
 from fairway.core.sampler import Sampler
+from fairway.models.diffusion.default_network import CONTEXT_DROPOUT, default_network
 from fairway.models.diffusion.discrete import Discrete, betas_named
 from fairway.models.diffusion.network_denoiser import NetworkDenoiser
 from fairway.models.diffusion.prediction import prediction_named
 from fairway.models.diffusion.schedule import Pair
 from fairway.models.diffusion.variational_bound import costs, error_of, step_cost
-from fairway.networks.time_mlp import TimeMLP
 from fairway.objectives.denoising import Denoising
 from fairway.objectives.hybrid_denoising import HybridDenoising
 from fairway.samplers.reverse_steps import ReverseSteps
@@ -58,7 +58,9 @@ class DDPM(HasBound, NetworkDenoiser):
         betas: "linear" or "cosine".
         prediction: what is regressed: "noise", "data" or "v".
         learned_variance: whether the variances of the steps back are learned.
-        hidden: widths of the residual blocks of the default network.
+        hidden: of the default network: widths of a perceptron's blocks, or channels of a U-Net at each size (None: see
+            `default_network`).
+        context_dropout: share of rows that lose their context in training, so that there is guidance.
         network: your own module (u (B, *U), t (B,), context (B, ...) or None) -> F (B, *U) in place of the default;
             under a learned variance (B, 2 U_1, ...): F, then 2 w - 1, one after the other along the first axis of U.
 
@@ -91,25 +93,21 @@ class DDPM(HasBound, NetworkDenoiser):
         betas: str = "linear",
         prediction: str = "noise",
         learned_variance: bool = False,
-        hidden: Sequence[int] = (256, 256, 256),
+        hidden: Sequence[int] | None = None,
+        context_dropout: float = CONTEXT_DROPOUT,
         network: nn.Module | None = None,
     ) -> None:
         if prediction not in PREDICTED:
             raise ValueError(f"expected a prediction among {', '.join(PREDICTED)}, got {prediction!r}")
         schedule = Discrete(betas_named(betas, levels))
-        super().__init__(event, context_event, schedule, prediction_named(prediction), hidden, network)
+        super().__init__(event, context_event, schedule, prediction_named(prediction))
+        self.network = network or default_network(self, hidden, context_dropout, outputs=1 + learned_variance)
         self.levels, self.learned_variance = levels, learned_variance
-        if learned_variance and network is None:
-            self.network = _TwoNetworks(self.network, self._network_of_variances(hidden))
 
     @property
     def times(self) -> Tensor:
         """t of the T levels (T,), float64, rising."""
         return torch.arange(1, self.levels + 1, dtype=torch.float64) / self.levels
-
-    def _network_of_variances(self, hidden: Sequence[int]) -> nn.Module:
-        given = 0 if self.context_preprocess is None else self.context_preprocess.model_event.dims
-        return TimeMLP(self.model_event.dims, given, hidden[:1])
 
     def _said(self, u: Tensor, t: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """F and 2 w - 1 (None where it is not learned), (B, *U) each."""
@@ -164,14 +162,3 @@ class DDPM(HasBound, NetworkDenoiser):
 
     def default_sampler(self) -> Sampler:
         return ReverseSteps()
-
-
-class _TwoNetworks(nn.Module):
-    """Two answers along dim 1."""
-
-    def __init__(self, first: nn.Module, second: nn.Module) -> None:
-        super().__init__()
-        self.first, self.second = first, second
-
-    def forward(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-        return torch.cat([network(u, t, context) for network in (self.first, self.second)], 1)

@@ -14,7 +14,8 @@ All schedules are one path at different speeds and scales: with tan(a) = sigma /
 
     w = cos(a) u_0 + sin(a) eps,     dw/da = cos(a) E[eps | w] - sin(a) E[u_0 | w]
 
-which is smooth at both ends, where dt is not (sigma of `vp` starts like sqrt(t)). The density is integrated along a.
+which is smooth at both ends, where dt is not (sigma of `vp` starts like sqrt(t)). The density and the latent are
+integrated along a, see `probability_flow`.
 
 t (B,) in [0, 1], 0 = data; u (B, *U) in model units, where data have scale 1 and the noise is N(0, I).
 """
@@ -27,11 +28,14 @@ import torch
 from torch import Tensor
 
 from fairway.core.capability import HasDenoiser
+from fairway.core.event import Event
 from fairway.core.model import Model
 from fairway.core.numerics import expand_as_rows, standard_normal_log_prob
-from fairway.core.ode import grid, integrate_with_ladj
+from fairway.core.preprocessing import Preprocessing, continuous, dequantised
 from fairway.core.random import Rows
 from fairway.core.sampler import Sampler
+from fairway.models.diffusion.default_network import shows_images
+from fairway.models.diffusion.probability_flow import Course, FlowLatent
 from fairway.models.diffusion.schedule import Pair, Schedule
 from fairway.samplers.dpm_solver import DPMSolver
 
@@ -45,12 +49,16 @@ def solve(u: Tensor, y: Tensor, level: Pair, prediction: Pair) -> Pair:
     return (q * u - sigma * y) / d, (alpha * y - p * u) / d
 
 
-class Denoiser(HasDenoiser, Model):
+class Denoiser(FlowLatent, HasDenoiser, Model):
     """Subclasses give a schedule, a prediction type and a network."""
 
     density_steps = 45  # 1e-4 nats in every row of a mixture's tail; 30 reach it on average
     nearest: ClassVar[float] = 1e-3  # smallest t at which a score is read off: at t = 0 it is 0 / 0
     schedule: Schedule
+
+    def preprocessing(self, event: Event) -> Preprocessing:
+        """Grey levels of images keep their own scale: what looks alike is near, and no level is stretched."""
+        return dequantised(event) if event.counted and shows_images(event) else continuous(event)
 
     @abstractmethod
     def _prediction(self, t: Tensor) -> Pair:
@@ -110,11 +118,12 @@ class Denoiser(HasDenoiser, Model):
         first, last = torch.atan2(sigma, alpha).tolist()
         return first, last, math.hypot(float(alpha[0]), float(sigma[0]))
 
-    def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        first, last, scale = self._arc()
-        angles = grid(first, last, self.density_steps, u)
-        end, ladj = integrate_with_ladj(lambda w, a: self._turn(w, a, context), u / scale, angles)
-        return standard_normal_log_prob(end) + ladj - u[0].numel() * math.log(scale)
+    def _course(self) -> Course:
+        """Along the angle, in which every schedule is smooth."""
+        return Course(self._turn, *self._arc())
+
+    def _log_base(self, z: Tensor) -> Tensor:
+        return standard_normal_log_prob(z)
 
     def default_sampler(self) -> Sampler:
         return DPMSolver()

@@ -1,6 +1,6 @@
 """The density of a denoiser with its two errors: that of the steps, and that of the trace.
 
-    log p(u) = log N(w(a_1); 0, I) + int tr(dw'/dw) da - D log |(alpha, sigma)|(0)       along the angle, see `denoiser`
+    log p(u) = log p_Z(w(s_1)) + int tr(dw'/dw) ds - D log c      along the course of `log_prob`, see `probability_flow`
 
     steps    classical Runge-Kutta has an error C h^4 with steps h, 16 C h^4 with 2 h: a fifteenth of the difference is
              the first (Richardson 1911). It sees no error that both share: a wrong network, a wrong prior.
@@ -21,10 +21,10 @@ from torch import Tensor
 
 from fairway.core.arrays import as_tensor
 from fairway.core.capability import CapabilityError, HasLogProb
-from fairway.core.numerics import standard_normal_log_prob
-from fairway.core.ode import Field, grid, integrate
+from fairway.core.ode import Field, integrate
 from fairway.core.random import Rows, Seed, seed_of
 from fairway.models.diffusion.denoiser import Denoiser
+from fairway.models.diffusion.probability_flow import Course
 
 ROWS_AT_ONCE = 128  # in a vector-Jacobian product: of few rows, several directions share one
 
@@ -120,31 +120,30 @@ def _signs(rows: Rows, probes: int, dims: int) -> Tensor:
 
 def _log_probs(model: Denoiser, u: Tensor, context: Tensor | None, steps: int, directions: Directions | None) -> Tensor:
     """log p(u) (K, B), one for each direction at a time; (1, B) with the exact trace for None."""
-    first, last, scale = model._arc()
-    dims, evaluation = u[0].numel(), itertools.count()
+    course, dims, evaluation = model._course(), u[0].numel(), itertools.count()
     identity = torch.eye(dims, dtype=u.dtype, device=u.device).unsqueeze(1)
     estimates = 1 if directions is None else len(directions(0))
 
-    def augmented(state: Tensor, angle: Tensor) -> Tensor:
+    def augmented(state: Tensor, s: Tensor) -> Tensor:
         w = state[:, :dims].reshape(u.shape)
         vs = identity if directions is None else directions(next(evaluation))
-        velocity, along = _slopes(lambda w, a: _turn(model, w, a, context), w, angle, vs)
+        velocity, along = _slopes(lambda w, s: _slope(course, w, s, context), w, s, vs)
         traces = along.sum(0, keepdim=True) if directions is None else along
         return torch.cat([velocity.flatten(1), traces.T], 1)
 
-    start = torch.cat([(u / scale).flatten(1), u.new_zeros(len(u), estimates)], 1)
-    end = integrate(augmented, start, grid(first, last, steps, u))
-    log_prior = standard_normal_log_prob(end[:, :dims]) - dims * math.log(scale)
+    start = torch.cat([(u / course.scale).flatten(1), u.new_zeros(len(u), estimates)], 1)
+    end = integrate(augmented, start, course.grid(steps, u))
+    log_prior = model._log_base(end[:, :dims]) - dims * math.log(course.scale)
     return (log_prior.unsqueeze(1) + end[:, dims:]).T
 
 
-def _turn(model: Denoiser, w: Tensor, angle: Tensor, context: Tensor | None) -> Tensor:
-    """The model's field for rows that are repeated R times, their contexts with them."""
+def _slope(course: Course, w: Tensor, s: Tensor, context: Tensor | None) -> Tensor:
+    """The field for rows that are repeated R times, their contexts with them."""
     given = None if context is None else context.repeat(len(w) // len(context), *[1] * (context.ndim - 1))
-    return model._turn(w, angle, given)
+    return course.slope(w, s, given)
 
 
-def _slopes(field: Field, w: Tensor, angle: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+def _slopes(field: Field, w: Tensor, s: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """field (B, *U) and v' (dfield/dw) v for each direction (K, B).
 
     Rows are repeated so that several directions share a backward pass; the forward pass is kept for all of them.
@@ -153,7 +152,7 @@ def _slopes(field: Field, w: Tensor, angle: Tensor, directions: Tensor) -> tuple
     repeats = min(max(ROWS_AT_ONCE // n, 1), count)
     with torch.enable_grad():
         point = w.repeat(repeats, *[1] * (w.ndim - 1)).requires_grad_()
-        velocity = field(point, angle)
+        velocity = field(point, s)
         parts = []
         for vs in directions.split(repeats):
             v = vs.expand(-1, n, -1).reshape(-1, vs.shape[2])

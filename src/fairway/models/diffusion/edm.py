@@ -18,6 +18,7 @@ from fairway.core.event import Event
 from fairway.core.model import Case
 from fairway.core.objective import Objective
 from fairway.core.sampler import Sampler
+from fairway.models.diffusion.default_network import CONTEXT_DROPOUT, default_network
 from fairway.models.diffusion.network_denoiser import NetworkDenoiser
 from fairway.models.diffusion.prediction import prediction_named
 from fairway.models.diffusion.schedule import schedule_named
@@ -32,7 +33,9 @@ class EDM(NetworkDenoiser):
 
     Args:
         event, context_event: what is modelled, and given what (labels or numbers).
-        hidden: widths of the residual blocks of the default network.
+        hidden: of the default network: widths of a perceptron's blocks, or channels of a U-Net at each size (None: see
+            `default_network`).
+        context_dropout: share of rows that lose their context in training, so that there is guidance.
         network: your own module (u (B, *U), t (B,), context (B, ...) or None) -> (B, *U) in place of the default.
     """
 
@@ -49,10 +52,12 @@ class EDM(NetworkDenoiser):
         event: Event,
         context_event: Event | None = None,
         *,
-        hidden: Sequence[int] = (256, 256, 256),
+        hidden: Sequence[int] | None = None,
+        context_dropout: float = CONTEXT_DROPOUT,
         network: nn.Module | None = None,
     ) -> None:
-        super().__init__(event, context_event, schedule_named("edm"), prediction_named("edm"), hidden, network)
+        super().__init__(event, context_event, schedule_named("edm"), prediction_named("edm"))
+        self.network = network or default_network(self, hidden, context_dropout)
 
     def default_objective(self) -> Objective:
         return Denoising("log_normal")

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from fairway.core.capability import HasVelocity
 from fairway.core.event import Event
 from fairway.core.model import Case
 from fairway.core.objective import Objective
 from fairway.core.sampler import Sampler
+from fairway.models.diffusion.default_network import CONTEXT_DROPOUT, default_network
 from fairway.models.diffusion.denoiser import Denoiser
+from fairway.models.diffusion.probability_flow import Course, FlowLatent
 from fairway.models.diffusion.schedule import Pair, schedule_named
-from fairway.networks.time_mlp import TimeMLP
 from fairway.objectives.flow_matching import ConditionalFlowMatching
 from fairway.samplers.ode import ProbabilityFlow
 
@@ -34,7 +34,9 @@ class FlowMatching(Denoiser):
 
     Args:
         event, context_event: what is modelled, and given what (labels or numbers).
-        hidden: widths of the residual blocks of the default network.
+        hidden: of the default network: widths of a perceptron's blocks, or channels of a U-Net at each size (None: see
+            `default_network`).
+        context_dropout: share of rows that lose their context in training, so that there is guidance.
         schedule: "linear" or "cosine", the path between data and noise.
         network: your own module (u (B, *U), t (B,), context (B, ...) or None) -> (B, *U) in place of the default.
     """
@@ -53,18 +55,18 @@ class FlowMatching(Denoiser):
         event: Event,
         context_event: Event | None = None,
         *,
-        hidden: Sequence[int] = (256, 256, 256),
+        hidden: Sequence[int] | None = None,
+        context_dropout: float = CONTEXT_DROPOUT,
         schedule: str = "linear",
         network: nn.Module | None = None,
     ) -> None:
         super().__init__(event, context_event)
-        given = 0 if self.context_preprocess is None else self.context_preprocess.model_event.dims
         if schedule not in PATHS:
             raise ValueError(
                 f"expected a schedule among {', '.join(PATHS)}, whose velocities are finite, got {schedule!r}"
             )
         self.schedule = schedule_named(schedule)
-        self.network = network or TimeMLP(self.model_event.dims, given, hidden)
+        self.network = network or default_network(self, hidden, context_dropout)
 
     def _prediction(self, t: Tensor) -> Pair:
         return self.schedule.derivatives(t)
@@ -76,9 +78,9 @@ class FlowMatching(Denoiser):
     def _velocity(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         return self._network(u, t, context)  # what the solve would give back
 
-    def _log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+    def _course(self) -> Course:
         """Along t, in which the path is straight."""
-        return HasVelocity._log_prob(self, u, context)
+        return FlowLatent._course(self)
 
     def default_sampler(self) -> Sampler:
         return ProbabilityFlow()

@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fairway.core.capability import HasVelocity
 from fairway.core.event import Event
 from fairway.core.model import Case, Model
 from fairway.core.numerics import standard_normal_log_prob
 from fairway.core.objective import Objective
 from fairway.core.random import Rows
 from fairway.core.sampler import Sampler
-from fairway.networks.time_mlp import TimeMLP
+from fairway.models.diffusion.default_network import CONTEXT_DROPOUT, default_network
+from fairway.models.diffusion.probability_flow import FlowLatent
 from fairway.objectives.interpolation import Interpolation
 from fairway.samplers.ode import ProbabilityFlow
 
@@ -33,14 +33,18 @@ DISTANCES = 2**22  # between rows and source points, held at once
 TINY = {"hidden": (8, 8)}
 
 
-class Interpolant(HasVelocity, Model):
+class Interpolant(FlowLatent, Model):
     """A velocity field that carries a source into the data; density by the same ODE ("numerical").
+
+    `encode` says which point of the source, in model units, an observation came from.
 
     Args:
         event, context_event: what is modelled, and given what (labels or numbers).
         source: (K, *E) points in data units that t = 1 is made of; none for N(0, I). Weights files keep them.
         bandwidth: h, in model units, where data have scale 1.
-        hidden: widths of the residual blocks of the default network.
+        hidden: of the default network: widths of a perceptron's blocks, or channels of a U-Net at each size (None: see
+            `default_network`).
+        context_dropout: share of rows that lose their context in training, so that there is guidance.
         network: your own module (u (B, *U), t (B,), context (B, ...) or None) -> (B, *U) in place of the default.
 
     Raises:
@@ -69,7 +73,8 @@ class Interpolant(HasVelocity, Model):
         *,
         source: Any = (),
         bandwidth: float = 0.05,
-        hidden: Sequence[int] = (256, 256, 256),
+        hidden: Sequence[int] | None = None,
+        context_dropout: float = CONTEXT_DROPOUT,
         network: nn.Module | None = None,
     ) -> None:
         super().__init__(event, context_event)
@@ -78,8 +83,7 @@ class Interpolant(HasVelocity, Model):
         self.register_buffer("source", self._checked_source(source))
         self.arguments["source"] = ()  # points are kept with the weights, not in a configuration
         self.bandwidth = bandwidth
-        given = 0 if self.context_preprocess is None else self.context_preprocess.model_event.dims
-        self.network = network or TimeMLP(self.model_event.dims, given, hidden)
+        self.network = network or default_network(self, hidden, context_dropout)
 
     def _checked_source(self, source: Any) -> Tensor:
         """(K, *E), K = 0 for none."""

@@ -23,6 +23,7 @@ from fairway.core.model import Case
 from fairway.core.numerics import expand_as_rows
 from fairway.core.objective import Objective
 from fairway.core.sampler import Sampler
+from fairway.models.diffusion.default_network import CONTEXT_DROPOUT, default_network
 from fairway.models.diffusion.network_denoiser import NetworkDenoiser
 from fairway.models.diffusion.prediction import prediction_named
 from fairway.models.diffusion.schedule import VE
@@ -40,7 +41,9 @@ class NCSN(NetworkDenoiser):
         least, most: smallest and largest sigma, in units of the data's scale.
         levels: noise levels of a draw; 15 between these ends are the paper's ratio of 0.6 from one to the next.
         chain_steps: Langevin moves at each.
-        hidden: widths of the residual blocks of the default network.
+        hidden: of the default network: widths of a perceptron's blocks, or channels of a U-Net at each size (None: see
+            `default_network`).
+        context_dropout: share of rows that lose their context in training, so that there is guidance.
         network: your own module (u (B, *U), t (B,), context (B, ...) or None) -> (B, *U) in place of the default.
 
     Raises:
@@ -64,12 +67,14 @@ class NCSN(NetworkDenoiser):
         most: float = 10.0,
         levels: int = 15,
         chain_steps: int = 100,
-        hidden: Sequence[int] = (256, 256, 256),
+        hidden: Sequence[int] | None = None,
+        context_dropout: float = CONTEXT_DROPOUT,
         network: nn.Module | None = None,
     ) -> None:
         if levels < 1 or chain_steps < 1:
             raise ValueError(f"expected levels and chain_steps of at least 1, got {levels} and {chain_steps}")
-        super().__init__(event, context_event, VE(least, most), prediction_named("noise"), hidden, network)
+        super().__init__(event, context_event, VE(least, most), prediction_named("noise"))
+        self.network = network or default_network(self, hidden, context_dropout)
         self.levels, self.chain_steps = levels, chain_steps
 
     def _network(self, u: Tensor, t: Tensor, context: Tensor | None) -> Tensor:

@@ -98,6 +98,10 @@ class CNF(HasPath, Flow):
         path = self.transform.path(u.flatten(1), context, rows)
         return self.base.log_prob(path.end) + path.ladj, {"kinetic": path.kinetic, "jacobian": path.jacobian}
 
+    def _log_prob_estimate(self, u: Tensor, context: Tensor | None, rows: Rows) -> Tensor:
+        """(B,): log p(u), or an estimate whose mean over `rows` it is."""
+        return self._log_prob_and_path(u, context, rows)[0]
+
     @torch.no_grad()
     def health(self) -> dict[str, float]:
         """Network evaluations of a solve, and how far draws move when its steps are halved (model units)."""

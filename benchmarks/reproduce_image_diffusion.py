@@ -1,0 +1,221 @@
+"""Golf on images: Fashion-MNIST and MNIST by denoisers, 30 minutes of one core each, judged stroke by stroke.
+
+28 x 28 grey levels as published, the library's default U-Net. A fit is a number of steps chosen to take about 30
+minutes of one idle core (the processor seconds it did take are in its row). Draws are judged by the Fréchet distance
+of 2,500 of them to the first 5,000 test images in the last hidden layer of a small classifier, which is trained on the
+training labels under a fixed seed. Beside them, at the same size:
+
+    fresh       2,500 other test images: what cannot be told from data
+    copy        2,500 training images: a memory would score so
+    Gaussian    draws of the Gaussian with the training images' mean and covariance, cut to 0..255
+
+    strokes     1, 2, 4, 8, 18, 35 evaluations of the network by DPM-Solver++, and 35 by Heun's rule (for `edm`)
+    guidance    class-conditional draws at several scales of classifier-free guidance, 18 strokes; "right" is the share
+                that the classifier sees as the class that was asked for
+    bits        per dimension of test images, of `ddpm`: the variational bound of its steps, and the density of its
+                probability flow, side by side; grey levels are dequantised with uniform noise, so both are from above
+
+The classifier's features are its own: no figure here is an FID, and none compares with published ones.
+
+Writes benchmarks/results/image_diffusion.json, docs/pictures/DATA_MODEL.png (a column is one noise, a row one number
+of strokes; or a row one class) and docs/pictures/golf.png. Killed and started again, it goes on.
+
+    python benchmarks/reproduce_image_diffusion.py                                            two hours on one core
+    python benchmarks/reproduce_image_diffusion.py --jobs mnist-edm --steps 300 --draws 500   a taste
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from _rows import Clock, Row, Rows, dataset
+from torch import Tensor
+
+import fairway as fw
+from fairway.metrics.features.classifier import trained_on
+from fairway.metrics.features.extractor import known
+from fairway.metrics.features.frechet import frechet
+from fairway.report.pictures import grid, png
+from fairway.samplers.dpm_solver import DPMSolver
+from fairway.samplers.guidance import Guided
+from fairway.samplers.heun import Heun
+
+NAME, PICTURES = "image_diffusion", Path(__file__).parents[1] / "docs" / "pictures"
+JOBS = ("fashion_mnist-edm", "mnist-flow_matching", "fashion_mnist-edm_conditional", "mnist-ddpm")
+STEPS, DRAWS, REFERENCE, BATCH = 3000, 2500, 5000, 64
+STROKES, SCALES, GUIDED_STROKES = (1, 2, 4, 8, 18, 35), (0.0, 1.0, 1.5, 2.0, 3.0, 5.0), 18
+BITS_OF, COLUMNS, LARGEST = 64, 10, 200_000
+
+
+def trained(data: Any, job: str, steps: int) -> tuple[fw.Model, Row]:
+    """The model of one job, from where an earlier run left off, and what its row says of the fit."""
+    source, _, name = job.partition("-")
+    labels, clock = data.labels if name.endswith("_conditional") else None, Clock()
+    model = fw.fit(
+        name.removesuffix("_conditional"), data, context=labels, steps=steps, batch_size=BATCH, seed=0, compile="off",
+        out=Path("runs") / NAME / f"{job}-{steps}", resume=True,
+    )  # fmt: skip
+    row: Row = {"data": source, "model": name, "steps": model.history.steps, "batch": BATCH}
+    row |= {"parameters": sum(p.numel() for p in model.parameters()), "precision": str(model.history.precision)}
+    return model, row | {"fit": clock.read()}
+
+
+class Judge:
+    """The classifier of a data set, and the distance to its test images.
+
+    Args:
+        data: with labels and a test split. draws: images on the other side.
+    """
+
+    def __init__(self, data: Any, draws: int) -> None:
+        self.data, self.draws, self.classifier = data, draws, trained_on(data.x, data.labels)
+        self.reference = self.classifier(data.test.x[:REFERENCE])
+
+    def distance(self, images: Tensor) -> dict[str, float]:
+        """To the reference, with its standard error."""
+        found = frechet(self.classifier(images), self.reference, known(self.classifier))
+        return {"frechet": round(found.value, 2), "error": round(found.standard_error, 2)}
+
+    def floors(self) -> list[Row]:
+        """Fresh images, training images and a Gaussian's."""
+        train = self.data.x.flatten(1).double()
+        factor = torch.linalg.cholesky(train.T.cov() + 1e-3 * torch.eye(train.shape[1], dtype=torch.float64))
+        noise = torch.randn(self.draws, train.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        gaussian = (train.mean(0) + noise @ factor.T).clamp(0, 255).reshape(-1, *self.data.x.shape[1:])
+        sets = {"fresh": self.data.test.x[REFERENCE : REFERENCE + self.draws], "copy": self.data.x[: self.draws]}
+        return [{"rule": name, **self.distance(images)} for name, images in {**sets, "gaussian": gaussian}.items()]
+
+    def right(self, images: Tensor, labels: Tensor) -> float:
+        """The share of images that are seen as what was asked for."""
+        return round(float((self.classifier.probabilities(images).argmax(1) == labels).float().mean()), 4)
+
+
+def golf(model: fw.Model, judge: Judge) -> list[Row]:
+    """The distance at each number of strokes."""
+    rules = {f"dpm_solver {k}": DPMSolver(k) for k in STROKES}
+    rules |= {"heun 35": Heun(18)} if model.name() == "edm" else {}
+    rows = []
+    for rule, sampler in rules.items():
+        clock, drawn = Clock(), model.draw(judge.draws, sampler=sampler, generator=0)
+        row = {"rule": rule, "strokes": drawn.evaluations, **judge.distance(drawn.samples), **clock.read()}
+        print(row, flush=True)
+        rows.append(row)
+    return rows
+
+
+def guided(model: fw.Model, judge: Judge) -> list[Row]:
+    """Distance and obedience at each scale of guidance."""
+    labels, rows = judge.data.labels[: judge.draws], []
+    for scale in SCALES:
+        sampler = Guided(scale, sampler=DPMSolver(GUIDED_STROKES))
+        images = model.sample(context=labels, sampler=sampler, generator=0)
+        row = {"rule": f"guidance {scale}", "scale": scale, "right": judge.right(images, labels)}
+        row |= judge.distance(images)
+        print(row, flush=True)
+        rows.append(row)
+    return rows
+
+
+def bits(model: fw.Model, judge: Judge) -> list[Row]:
+    """Bits per dimension of test images by the steps' bound and by the flow's density."""
+    x, rows = judge.data.test.x[:BITS_OF], []
+    for rule, answer in (("bound", model.bound), ("flow", model.log_prob)):
+        clock = Clock()
+        found = -answer(x, generator=0).double() / (x[0].numel() * torch.tensor(2.0).log())
+        error = float(found.std() / len(x) ** 0.5)
+        rows.append({"rule": rule, "bits": round(float(found.mean()), 4), "error": round(error, 4), **clock.read()})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def picture(model: fw.Model, path: Path) -> None:
+    """Rows of draws, one noise to a column: fewer strokes at the top, or one class to a row."""
+    if model.context_event is None:
+        shown = [model.sample(COLUMNS, sampler=DPMSolver(k), generator=1) for k in STROKES]
+    else:
+        sampler = Guided(2.0, sampler=DPMSolver(GUIDED_STROKES))
+        classes = range(model.context_event.levels or 0)
+        shown = [model.sample(context=torch.full((COLUMNS,), k), sampler=sampler, generator=1) for k in classes]
+    file = png(grid(torch.cat(shown).double().numpy(), 0.0, 255.0, columns=COLUMNS, rows=len(shown)))
+    if len(file) > LARGEST:
+        raise ValueError(f"expected a picture of at most {LARGEST} bytes, got {len(file)}: draw fewer images")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(file)
+
+
+def plot(rows: list[Row], path: Path) -> None:
+    """The golf curve: distance against strokes, with the floor of fresh images."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(6, 4))
+    for i, row in enumerate(row for row in rows if "golf" in row):
+        points = [(r["strokes"], r["frechet"]) for r in row["golf"] if r["rule"].startswith("dpm")]
+        axis.plot(*zip(*points, strict=True), "o-", color=f"C{i}", label=f"{row['data']}, {row['model']}")
+        fresh = next(r["frechet"] for r in row["floors"] if r["rule"] == "fresh")
+        axis.axhline(fresh, color=f"C{i}", linestyle=":", linewidth=1)
+    axis.set(xscale="log", yscale="log", xlabel="strokes", ylabel="Fréchet distance in a classifier's features")
+    axis.set_xticks(STROKES, [str(k) for k in STROKES])
+    axis.legend(title="dotted: fresh images")
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+
+
+def report(rows: list[Row], jobs: list[str]) -> int:
+    """Each job, run or not; 1 if a model is no nearer to the data than the Gaussian."""
+    failed = 0
+    for job in jobs:
+        row = next((row for row in rows if f"{row['data']}-{row['model']}" == job), None)
+        if row is None:
+            print(f"     {job}: not run")
+            continue
+        floors = {r["rule"]: r["frechet"] for r in row["floors"]}
+        drawn = [r for key in ("golf", "guidance") for r in row.get(key, ())]
+        best = min(r["frechet"] for r in drawn)
+        failed |= not best < floors["gaussian"] / 4
+        print(f"{'ok  ' if best < floors['gaussian'] / 4 else 'MISS'} {job}: best {best}, floors {floors}")
+    return failed
+
+
+def run(job: str, steps: int, draws: int, pictures: Path) -> Row | None:
+    """Train, judge, draw."""
+    data = dataset(job.partition("-")[0])
+    if data is None:
+        return None
+    model, row = trained(data, job, steps)
+    picture(model, pictures / f"{job.replace('-', '_')}.png")
+    judge = Judge(data, draws)
+    row |= {"classifier": judge.classifier.name, "draws": draws, "floors": judge.floors()}
+    if model.context_event is not None:
+        return row | {"guidance": guided(model, judge)}
+    row["golf"] = golf(model, judge)
+    return row | {"bits": bits(model, judge)} if model.name() == "ddpm" else row
+
+
+def main() -> int:
+    """Train what is missing, draw, write, judge."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--jobs", default=",".join(JOBS), help="DATA-MODEL, with _conditional for class-conditional")
+    options.add_argument("--steps", type=int, default=STEPS, help="of each fit")
+    options.add_argument("--draws", type=int, default=DRAWS)
+    asked = options.parse_args()
+    torch.set_num_threads(1)
+    jobs, whole = asked.jobs.split(","), (asked.steps, asked.draws) == (STEPS, DRAWS)
+    rows = Rows(NAME, ("data", "model"), whole)
+    pictures = PICTURES if whole else Path("runs") / NAME
+    for job in jobs:
+        source, _, name = job.partition("-")
+        if not rows.has(data=source, model=name):
+            row = run(job, asked.steps, asked.draws, pictures)
+            if row is not None:
+                rows.put(row)
+    plot(rows.all(), pictures / "golf.png")
+    return report(rows.all(), jobs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
