@@ -67,3 +67,10 @@ def test_masks_are_one_for_all_rows_or_one_for_each():
     assert torch.allclose(model.log_marginal(x, one), model.log_marginal(x, each))
     with pytest.raises(ValueError, match="observed"):
         model.log_marginal(x, torch.ones(2, 3, dtype=torch.bool))
+
+
+def test_rows_at_once_are_whole_blocks_and_fewer_for_images():
+    from fairway.models.diffusion.edm import EDM
+
+    found = {shape: EDM(Event(shape), hidden=(4,)).rows_at_once for shape in ((2,), (28, 28), (3, 64, 64))}
+    assert found == {(2,): 8192, (28, 28): 320, (3, 64, 64): 64}

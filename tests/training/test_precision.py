@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fairway.core.event import Event
+from fairway.core.low_precision import autocast
 from fairway.core.objective import Batch, Phase, Step
 from fairway.core.random import Rows, seeded
 from fairway.models.diffusion.flow_matching import FlowMatching
@@ -15,7 +16,7 @@ from fairway.models.flow.real_nvp import RealNVP
 from fairway.models.gan.wgan_gp import WGANGP
 from fairway.models.latent.vae import VAE
 from fairway.training import precision
-from fairway.training.precision import autocast, chosen, fast_bfloat16, lay_out, mixed, networks
+from fairway.training.precision import chosen, lay_out, mixed, networks
 
 DIGITS = Event((8, 8), "integer", low=0, high=16)
 needs_data = pytest.mark.skipif("FAIRWAY_DATA" not in os.environ, reason="needs FAIRWAY_DATA")
@@ -92,10 +93,10 @@ def test_auto_halves_convolutions_and_transformers_only(fast):
 
 def test_auto_halves_nothing_where_it_is_emulated(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    assert not fast_bfloat16("cpu") and chosen("auto", convolutional(), "cpu") is None
+    assert chosen("auto", convolutional(), "cpu") is None
     assert chosen("bfloat16", convolutional(), "cpu") is torch.bfloat16
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True})
-    assert fast_bfloat16("cpu") and chosen("auto", convolutional(), "cpu") is torch.bfloat16
+    assert chosen("auto", convolutional(), "cpu") is torch.bfloat16
 
 
 def test_double_precision_stays_whole(fast):

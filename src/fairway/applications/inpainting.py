@@ -23,7 +23,6 @@ from torch import Tensor
 
 from fairway.core.capability import HasDenoiser, require
 from fairway.core.random import Rows, Seed, seed_of
-from fairway.core.row_wise import CHUNK
 from fairway.models.diffusion.forward import transition
 from fairway.samplers.ddim import posterior_variance, towards
 from fairway.samplers.noise_grid import GRIDS, Level, noise_levels
@@ -70,8 +69,9 @@ def inpaint(
     mask = model._mask_rows(observed, flat, 0)
     contexts, filled = model._context_rows(context, (len(flat),)), torch.where(mask, flat, model._filler(flat))
     seed, total, parts = seed_of(generator), n * len(flat), []
-    for a in range(0, total, batch_size or CHUNK):
-        row = torch.arange(a, min(a + (batch_size or CHUNK), total), device=flat.device) % len(flat)
+    size = batch_size or model.rows_at_once
+    for a in range(0, total, size):
+        row = torch.arange(a, min(a + size, total), device=flat.device) % len(flat)
         rows = Rows(seed, len(row), a, model.dtype, model.device)
         u, _ = model._to_model(filled[row], rows.spawn(2) if model.preprocess.random else None)
         given = None if contexts is None else contexts[row]

@@ -33,7 +33,6 @@ from fairway.core.capability import HasDenoiser, require
 from fairway.core.numerics import expand_as_rows
 from fairway.core.preprocessing import Chain, Dequantise, Preprocessing
 from fairway.core.random import Rows, Seed, seed_of
-from fairway.core.row_wise import CHUNK
 from fairway.samplers.ddim import posterior_variance, towards
 from fairway.samplers.noise_grid import Level, noise_levels
 
@@ -84,8 +83,9 @@ def posterior_sample(
     y, one = _measurements(model, measure, y)
     contexts, seed, total, parts = model._context_rows(context, (len(y),)), seed_of(generator), n * len(y), []
     problem = Problem(model, measure, float(noise), zeta)
-    for a in range(0, total, batch_size or CHUNK):
-        row = torch.arange(a, min(a + (batch_size or CHUNK), total), device=y.device) % len(y)
+    size = batch_size or model.rows_at_once
+    for a in range(0, total, size):
+        row = torch.arange(a, min(a + size, total), device=y.device) % len(y)
         rows = Rows(seed, len(row), a, model.dtype, model.device)
         given = None if contexts is None else contexts[row]
         with torch.no_grad():

@@ -68,5 +68,6 @@ def _said(draws: Any) -> str:
     """Shape, type and cost, and what a chain says of itself."""
     kind = str(draws.samples.dtype).removeprefix("torch.")
     cost = f"{draws.evaluations:g} stroke{'' if draws.evaluations == 1 else 's'} each"
+    cost += "" if draws.most_evaluations is None else f" on average, {draws.most_evaluations:g} at most"
     accepted = "" if draws.acceptance is None else f", acceptance {draws.acceptance:.2f}"
     return f"{tuple(draws.samples.shape)} {kind}, {cost}{accepted}"

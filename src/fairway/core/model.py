@@ -40,12 +40,13 @@ from fairway.core.case import Case
 from fairway.core.conditional import Conditional
 from fairway.core.config import Configurable
 from fairway.core.event import Event
+from fairway.core.low_precision import drawing
 from fairway.core.noise_level import noise_level
 from fairway.core.objective import Objective, Solver, Stage
 from fairway.core.ode import EXACT_TRACE
 from fairway.core.preprocessing import Preprocessing, context_default, continuous
 from fairway.core.random import Rows, Seed, mix, seed_of
-from fairway.core.row_wise import CHUNK, RowWise
+from fairway.core.row_wise import RowWise
 from fairway.core.sampler import Direct, Draws, Sampler, as_sampler, equally_weighted
 from fairway.core.summary import Summary, summary
 
@@ -74,12 +75,14 @@ class Model(Configurable, RowWise, ABC):
     Class attributes:
         accepts: event kinds it takes. accepts_context: context kinds it takes. tiny: cases for the contract.
         cites: keys of fairway/citations.bib. strokes: network evaluations per sample of a direct draw.
+        draws_roughly: draws bear products in bfloat16, see `low_precision`.
     """
 
     role: ClassVar[str] = "model"
     accepts: ClassVar[tuple[str, ...]] = ("real", "bounded", "positive", "integer", "binary")
     accepts_context: ClassVar[tuple[str, ...]] = ()
     cites: ClassVar[tuple[str, ...]] = ()
+    draws_roughly: ClassVar[bool] = False
     tiny: ClassVar[list[Case]] = []
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -246,18 +249,19 @@ class Model(Configurable, RowWise, ABC):
             lead = ()
         start = None if init is None else self._starts(init, n)
         total, seed = n * groups, seed_of(generator)
-        size = total if chosen.coupled else batch_size or CHUNK
-        parts = [
-            chosen.run(
-                self,
-                min(size, total - a),
-                context=None if contexts is None else contexts[torch.arange(a, min(a + size, total)) % groups],
-                generator=Rows(seed, min(size, total - a), a, self.dtype, self.device),
-                init=None if start is None else start[torch.arange(a, min(a + size, total)) // groups],
-                trace=trace,
-            )
-            for a in range(0, total, size)
-        ]
+        size = total if chosen.coupled else batch_size or self.rows_at_once
+        with drawing(self):
+            parts = [
+                chosen.run(
+                    self,
+                    min(size, total - a),
+                    context=None if contexts is None else contexts[torch.arange(a, min(a + size, total)) % groups],
+                    generator=Rows(seed, min(size, total - a), a, self.dtype, self.device),
+                    init=None if start is None else start[torch.arange(a, min(a + size, total)) // groups],
+                    trace=trace,
+                )
+                for a in range(0, total, size)
+            ]
         draws = Draws.concatenate(parts)
         draws.samples = self._to_data(draws.samples)
         if lead:  # rows ran as (n, B), so that a longer draw starts with a shorter one
@@ -398,8 +402,8 @@ class Model(Configurable, RowWise, ABC):
         seed, total, parts = seed_of(generator), n * len(flat), []
         with torch.no_grad():
             u, _ = self._to_model(torch.where(mask, flat, self._filler(flat)))
-            for a in range(0, total, CHUNK):
-                row = torch.arange(a, min(a + CHUNK, total), device=u.device) % len(flat)
+            for a in range(0, total, self.rows_at_once):
+                row = torch.arange(a, min(a + self.rows_at_once, total), device=u.device) % len(flat)
                 rows = Rows(seed, len(row), a, self.dtype, self.device)
                 given = None if context_rows is None else context_rows[row]
                 parts.append(self._to_data(self._complete(u[row], mask[row], given, rows)))

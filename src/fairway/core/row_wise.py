@@ -18,7 +18,10 @@ from fairway.core.numerics import event_sum
 from fairway.core.preprocessing import Preprocessing
 from fairway.core.random import Rows
 
-CHUNK = 8192  # rows per pass when no batch_size is given
+CHUNK = 8192  # rows per pass when no batch_size is given, at most
+NUMBERS = {"cpu": 2**18}  # entries of them: beyond, what networks make of images leaves the caches (1.5 times as slow)
+MORE = 2**22  # the same elsewhere
+BLOCK = 64  # rows that share a generator
 
 
 class RowWise(nn.Module):
@@ -44,6 +47,12 @@ class RowWise(nn.Module):
     def dtype(self) -> torch.dtype:
         """Floating dtype of the parameters."""
         return next((p.dtype for p in self.parameters() if p.is_floating_point()), self._anchor.dtype)
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows per pass when no batch_size is given; a matter of speed and memory alone."""
+        entries = NUMBERS.get(self.device.type, MORE) // max(self.model_event.dims, 1)
+        return max(min(entries, CHUNK) // BLOCK, 1) * BLOCK
 
     # -- rows and contexts --------------------------------------------------------------------------------------
     def embed(self, context: Tensor | None) -> Tensor | None:
@@ -90,7 +99,7 @@ class RowWise(nn.Module):
         wanted = x.requires_grad or (isinstance(context, Tensor) and context.requires_grad)
         with torch.set_grad_enabled(torch.is_grad_enabled() and (wanted or self.training)):
             rows = self._context_rows(context, tuple(lead))
-            size = batch_size or max(len(flat), 1) if wanted or self.training else batch_size or CHUNK
+            size = batch_size or max(len(flat), 1) if wanted or self.training else batch_size or self.rows_at_once
             parts = [
                 hook(flat[a : a + size], None if rows is None else rows[a : a + size], a)
                 for a in range(0, len(flat), size)

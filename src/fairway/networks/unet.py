@@ -81,8 +81,8 @@ class UNet(Configurable, nn.Module):
         channels: C, 1 for images without a channel axis.
         context: entries of the context, 0 for none.
         hidden: channels at each size, from the largest; each next size has half the pixels a side.
-        blocks: residual blocks at each size, on the way down and on the way up. On garments, after 7 minutes of one core,
-            1 was ahead of 2 (EDM's loss .225 against .235); with days on a card take 2 to 4.
+        blocks: residual blocks at each size, on the way down and on the way up. On garments, after 7 minutes of one
+            core, 1 was ahead of 2 (EDM's loss .225 against .235); with hours on a card take 2 to 4.
         dropout: share of hidden channels' entries dropped in training.
         context_dropout: share of rows that lose their context in training, without which there is no guidance.
         outputs: how many answers as large as u are given, one after the other along dim 1.

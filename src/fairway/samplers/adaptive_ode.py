@@ -4,11 +4,12 @@
     k_i = v(u - h sum_j a_ij k_j, t - c_i h)                                  seven slopes
     u'  = u - h sum_i b_i k_i      of order 5,      d = h sum_i e_i k_i       its distance from one of order 4
     E   = root mean square over the entries of a row of d / (atol + rtol max(|u|, |u'|))
-    E <= 1: u <- u', t <- t - h;   then, or to try again,   h <- h min(5, max(1/5, 0.9 E^(-1/5)))
+    E <= 1: u <- u', t <- t - h;   then, or to try again,   h <- min(0.1, h min(5, max(1/5, 0.9 E^(-1/5))))
 
-The last slope of a step is the first of the next, so that a step costs six evaluations. A solver that steps a batch
-together (SciPy's, torchdiffeq's) goes at the pace of its hardest row, and a row's sample depends on its neighbours; here
-rows that have arrived leave the batch, and the same noise gives the same sample in any company.
+The last slope of a step is the first of the next, so that a step costs six evaluations. Of a row with few entries E is
+now and then small by accident; a tenth of the way at most bounds what that costs. A solver that steps a batch together
+(SciPy's, torchdiffeq's) goes at the pace of its hardest row, and a row's sample depends on its neighbours; here rows that
+have arrived leave the batch, and the same noise gives the same sample in any company.
 Source: Dormand and Prince 1980, A family of embedded Runge-Kutta formulae, RK5(4)7M; the choice of h: Hairer, Nørsett
 and Wanner 1993, Solving Ordinary Differential Equations I, section II.4.
 """
@@ -37,8 +38,9 @@ STAGES = (  # a_ij; the last line are the weights b of order 5
 )
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)  # b less those of order 4
 EVALUATIONS = len(STAGES)  # of a step
-FIRST, CAREFUL, LEAST, MOST = 0.05, 0.9, 0.2, 5.0  # the first step, and by what a step is multiplied
-SHORTEST = 1e-9  # step that was refused all the same: there is no velocity to follow
+LONGEST, SHORTEST = 0.1, 1e-9  # steps; one that is too long even so has no velocity to follow
+CAREFUL, LEAST, MOST = 0.9, 0.2, 5.0  # what a step is multiplied by
+TO_END = 1.01  # a step that would leave less of itself goes all the way
 FEWEST = 8  # rows evaluated at once: of one or two, a product of matrices rounds otherwise than of many
 
 Velocity = Callable[[Tensor, Tensor, Tensor], Tensor]  # u (R, *U), t (R,), row (R,) -> (R, *U)
@@ -120,7 +122,7 @@ class AdaptiveFlow(Sampler):
         """u at t = 0 (n, *U), and the steps of each row (n,)."""
         row = torch.arange(len(u), device=u.device)
         t = torch.ones(len(u), dtype=torch.float64, device=u.device)
-        front = Front(row, u, velocity(u, t, row), t, torch.full_like(t, FIRST))
+        front = Front(row, u, velocity(u, t, row), t, torch.full_like(t, LONGEST))
         samples, steps = torch.empty_like(u), torch.zeros_like(row)
         for tried in range(1, self.most + 1):
             self._advance(front, velocity, start)
@@ -133,7 +135,7 @@ class AdaptiveFlow(Sampler):
 
     def _advance(self, front: Front, velocity: Velocity, start: int) -> None:
         """One step of every row, where its error allows, and the length of its next."""
-        h = torch.minimum(front.h, front.t)
+        h = torch.where(front.t <= TO_END * front.h, front.t, front.h)
         u, slopes = _step(velocity, front, h)
         error = self._error(front.u, u, _sum(ERROR, slopes) * expand_as_rows(h.to(u.dtype), u))
         taken = error <= 1  # of NaN or infinity: tried again with a shorter step
@@ -143,7 +145,7 @@ class AdaptiveFlow(Sampler):
         here = expand_as_rows(taken, u)
         front.u, front.slope = torch.where(here, u, front.u), torch.where(here, slopes[-1], front.slope)
         front.t = torch.where(taken, front.t - h, front.t)
-        front.h = h * (CAREFUL * error.pow(-1 / 5)).clamp(LEAST, MOST)
+        front.h = (h * (CAREFUL * error.pow(-1 / 5)).clamp(LEAST, MOST)).clamp(max=LONGEST)
 
     def _error(self, before: Tensor, after: Tensor, distance: Tensor) -> Tensor:
         """(R,) float64: E, infinity where it is not a number."""

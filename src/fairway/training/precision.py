@@ -13,20 +13,17 @@ the weights stay as they are.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from fairway.core.low_precision import autocast, fast_bfloat16, gains
 from fairway.core.objective import Batch, Loss, Phase, Step
 from fairway.core.random import Rows
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-GAINS = (nn.modules.conv._ConvNd, nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
-FAST = ("avx512_bf16", "amx_bf16")  # of a processor
-
 Forward = Callable[[Batch, Phase, Rows], Loss]
 
 
@@ -48,26 +45,6 @@ def chosen(precision: str, step: nn.Module, device: torch.device | str) -> torch
         raise ValueError("expected a float32 model for precision='bfloat16', got one in float64: drop one of the two")
     wanted = gains(step) and fast_bfloat16(device) and not double if precision == "auto" else precision == "bfloat16"
     return torch.bfloat16 if wanted else None
-
-
-def gains(step: nn.Module) -> bool:
-    """Whether convolutions or attention are trained."""
-    return any(isinstance(module, GAINS) for module in step.modules())
-
-
-def fast_bfloat16(device: torch.device | str) -> bool:
-    """Whether a device multiplies bfloat16 itself."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(capabilities.get(name, False) for name in FAST)
-
-
-def autocast(device: torch.device | str, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    """Within, products are computed in this precision; None for no change."""
-    if dtype is None:
-        return nullcontext()
-    return torch.autocast(torch.device(device).type, dtype=dtype)
 
 
 def mixed(step: Step, forward: Forward, dtype: torch.dtype | None) -> tuple[Forward, list[RemovableHandle]]:

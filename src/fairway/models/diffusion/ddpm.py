@@ -111,7 +111,7 @@ class DDPM(HasBound, NetworkDenoiser):
 
     def _said(self, u: Tensor, t: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """F and 2 w - 1 (None where it is not learned), (B, *U) each."""
-        out: Tensor = self.network(u, t, context)  # of scale 1 at every level
+        out: Tensor = self.network(u, t, context).to(u.dtype)  # of scale 1 at every level
         if not self.learned_variance:
             return out, None
         wanted = (len(u), 2 * u.shape[1], *u.shape[2:])

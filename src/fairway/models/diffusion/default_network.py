@@ -12,6 +12,7 @@ from torch import nn
 
 from fairway.core.event import Event
 from fairway.core.model import Model
+from fairway.core.preprocessing import Preprocessing, continuous, dequantised
 from fairway.networks.time_mlp import TimeMLP
 from fairway.networks.unet import UNet
 
@@ -44,6 +45,11 @@ def default_network(
 def shows_images(event: Event) -> bool:
     """Whether the sides, known and 8 or more, are worth convolutions."""
     return event.image and min(side or 0 for side in event.shape[-2:]) >= LEAST_SIDE
+
+
+def units(event: Event) -> Preprocessing:
+    """Grey levels of images keep their own scale: what looks alike is near, and no level is stretched."""
+    return dequantised(event) if event.counted and shows_images(event) else continuous(event)
 
 
 def sizes(event: Event) -> tuple[int, ...]:

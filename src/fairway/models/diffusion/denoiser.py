@@ -31,10 +31,10 @@ from fairway.core.capability import HasDenoiser
 from fairway.core.event import Event
 from fairway.core.model import Model
 from fairway.core.numerics import expand_as_rows, standard_normal_log_prob
-from fairway.core.preprocessing import Preprocessing, continuous, dequantised
+from fairway.core.preprocessing import Preprocessing
 from fairway.core.random import Rows
 from fairway.core.sampler import Sampler
-from fairway.models.diffusion.default_network import shows_images
+from fairway.models.diffusion.default_network import units
 from fairway.models.diffusion.probability_flow import Course, FlowLatent
 from fairway.models.diffusion.schedule import Pair, Schedule
 from fairway.samplers.dpm_solver import DPMSolver
@@ -52,13 +52,13 @@ def solve(u: Tensor, y: Tensor, level: Pair, prediction: Pair) -> Pair:
 class Denoiser(FlowLatent, HasDenoiser, Model):
     """Subclasses give a schedule, a prediction type and a network."""
 
+    draws_roughly = True
     density_steps = 45  # 1e-4 nats in every row of a mixture's tail; 30 reach it on average
     nearest: ClassVar[float] = 1e-3  # smallest t at which a score is read off: at t = 0 it is 0 / 0
     schedule: Schedule
 
     def preprocessing(self, event: Event) -> Preprocessing:
-        """Grey levels of images keep their own scale: what looks alike is near, and no level is stretched."""
-        return dequantised(event) if event.counted and shows_images(event) else continuous(event)
+        return units(event)
 
     @abstractmethod
     def _prediction(self, t: Tensor) -> Pair:

@@ -73,7 +73,7 @@ class FlowMatching(Denoiser):
 
     def _network(self, u: Tensor, t: Tensor, context: Tensor | None) -> Tensor:
         out: Tensor = self.network(u, t, context)
-        return out
+        return out.to(u.dtype)
 
     def _velocity(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         return self._network(u, t, context)  # what the solve would give back

@@ -22,9 +22,10 @@ from fairway.core.event import Event
 from fairway.core.model import Case, Model
 from fairway.core.numerics import standard_normal_log_prob
 from fairway.core.objective import Objective
+from fairway.core.preprocessing import Preprocessing
 from fairway.core.random import Rows
 from fairway.core.sampler import Sampler
-from fairway.models.diffusion.default_network import CONTEXT_DROPOUT, default_network
+from fairway.models.diffusion.default_network import CONTEXT_DROPOUT, default_network, units
 from fairway.models.diffusion.probability_flow import FlowLatent
 from fairway.objectives.interpolation import Interpolation
 from fairway.samplers.ode import ProbabilityFlow
@@ -56,6 +57,7 @@ class Interpolant(FlowLatent, Model):
             [1., 1.]])
     """
 
+    draws_roughly = True
     cites = ("albergo2023stochastic", "lipman2023flow_matching")
     accepts_context = ("category", "real", "bounded", "positive", "integer", "binary")
     tiny = [
@@ -85,6 +87,9 @@ class Interpolant(FlowLatent, Model):
         self.bandwidth = bandwidth
         self.network = network or default_network(self, hidden, context_dropout)
 
+    def preprocessing(self, event: Event) -> Preprocessing:
+        return units(event)
+
     def _checked_source(self, source: Any) -> Tensor:
         """(K, *E), K = 0 for none."""
         if not len(source):
@@ -93,7 +98,7 @@ class Interpolant(FlowLatent, Model):
 
     def _velocity(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         out: Tensor = self.network(u, t, context)
-        return out
+        return out.to(u.dtype)
 
     def _prior(self, rows: Rows) -> Tensor:
         noise = super()._prior(rows)

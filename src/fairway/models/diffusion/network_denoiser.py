@@ -44,4 +44,4 @@ class NetworkDenoiser(Denoiser):
 
     def _network(self, u: Tensor, t: Tensor, context: Tensor | None) -> Tensor:
         out: Tensor = self.network(u / expand_as_rows(torch.hypot(*self.schedule(t)), u), t, context)
-        return out
+        return out.to(u.dtype)
