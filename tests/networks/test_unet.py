@@ -119,6 +119,12 @@ def test_bfloat16_says_nearly_the_same():
     assert float((rounded.float() - exact).norm() / exact.norm()) < 0.05
 
 
+def test_is_one_graph():
+    unet, u = network(context=3, context_dropout=0.1), images(2, 1, 9, 8)
+    whole = torch.compile(unet, backend="eager", fullgraph=True)
+    torch.testing.assert_close(whole(u, times(2), images(2, 3)), unet(u, times(2), images(2, 3)))
+
+
 def test_is_written_down_and_rebuilt():
     unet = network(2, context=3, hidden=(4, 8), context_dropout=0.1)
     assert isinstance(unet, Configurable)

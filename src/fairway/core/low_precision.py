@@ -1,4 +1,4 @@
-"""Products in bfloat16: 8 bits of mantissa, the range of float32; for convolutions and attention, where hardware has it.
+"""Products in bfloat16 (8 bits of mantissa, the range of float32) for convolutions and attention where hardware has it.
 
     gains      a network has convolutions or attention, which take the time
     fast       the hardware multiplies bfloat16: AVX512-BF16 or AMX, or a GPU; elsewhere it is emulated, slower

@@ -126,7 +126,8 @@ class UNet(Configurable, nn.Module):
 
     def forward(self, u: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         images, c = self._checked(u), F.silu(self.conditions(t, context))
-        h, kept = self.first(self._padded(images)), list[Tensor]()
+        h = self.first(self._padded(images))
+        kept: list[Tensor] = []
         for i, block in enumerate(self.down, 1):
             h = block(h, c)
             kept.append(h)

@@ -8,8 +8,8 @@
 
 The last slope of a step is the first of the next, so that a step costs six evaluations. Of a row with few entries E is
 now and then small by accident; a tenth of the way at most bounds what that costs. A solver that steps a batch together
-(SciPy's, torchdiffeq's) goes at the pace of its hardest row, and a row's sample depends on its neighbours; here rows that
-have arrived leave the batch, and the same noise gives the same sample in any company.
+(SciPy's, torchdiffeq's) goes at the pace of its hardest row, and a row's sample depends on its neighbours; here rows
+that have arrived leave the batch, and the same noise gives the same sample in any company, up to rounding.
 Source: Dormand and Prince 1980, A family of embedded Runge-Kutta formulae, RK5(4)7M; the choice of h: Hairer, Nørsett
 and Wanner 1993, Solving Ordinary Differential Equations I, section II.4.
 """
@@ -114,7 +114,8 @@ class AdaptiveFlow(Sampler):
             return out
 
         u = model._prior(generator) if init is None else init
-        samples, steps = self._solve(lambda u, t, row: _in_company(velocity, u, t, row), u, generator.start)
+        with torch.autocast(u.device.type, enabled=False):  # rounding to bfloat16 would look like an error of the steps
+            samples, steps = self._solve(lambda u, t, row: _in_company(velocity, u, t, row), u, generator.start)
         counts = 1 + EVALUATIONS * steps
         return Draws(samples, float(counts.double().mean()), most_evaluations=float(counts.max()))
 

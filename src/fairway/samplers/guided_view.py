@@ -34,8 +34,7 @@ class GuidedView(ABC):
         interval: (low, high) in sigma / alpha, outside of which the model's own answers stand; None for all levels.
 
     Attributes:
-        extra: evaluations beyond those that the sampler knows of, of a row that was there at every answer.
-        extra_of_rows: the same over all rows, some of which a sampler may send home early.
+        extra: evaluations asked for beyond those that the sampler knows of.
 
     Class attributes:
         cost: such evaluations of one guided answer.
@@ -44,8 +43,7 @@ class GuidedView(ABC):
     cost: ClassVar[float] = 1.0
 
     def __init__(self, model: Any, interval: tuple[float, float] | None = None) -> None:
-        self.model, self.interval = model, interval
-        self.extra = self.extra_of_rows = 0.0
+        self.model, self.interval, self.extra = model, interval, 0.0
         self.schedule: Any = getattr(model, "schedule", None)
         self.model_event = model.model_event
 
@@ -79,7 +77,7 @@ class GuidedView(ABC):
         inside = self._inside(t)
         if inside is not None and not bool(inside.any()):
             return own
-        self.extra, self.extra_of_rows = self.extra + self.cost, self.extra_of_rows + self.cost * len(u)
+        self.extra += self.cost
         guided = self._guided(hook, own, u, t, context)
         return guided if inside is None else torch.where(expand_as_rows(inside, u), guided, own)
 
@@ -144,8 +142,10 @@ class GuidedSampler(Sampler):
     ) -> Draws:
         view = self.view(model)
         draws = self.inner(model).run(view, n, context=context, generator=generator, init=init, trace=trace)
-        draws.evaluations += view.extra_of_rows / n
-        if draws.most_evaluations is not None:
+        if draws.most_evaluations is None:
+            draws.evaluations += view.extra
+        else:  # the row that took most was there at every answer, the others at their share of them
+            draws.evaluations *= 1 + view.extra / draws.most_evaluations
             draws.most_evaluations += view.extra
         return draws
 
