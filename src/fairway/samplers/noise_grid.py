@@ -12,9 +12,8 @@ Where t = 1 is pure noise, alpha = 0, the ratio there is infinite: the second le
 sees the data's estimate alone, E[u_0 | u_t] =: D, with eps = (u - alpha D) / sigma, whatever the network predicts.
 """
 
-import itertools
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -117,7 +116,7 @@ class DenoisingSampler(Sampler):
 
         Args:
             predict: the data's estimate.
-            noise: fresh standard normal noise (n, *U) at every call.
+            levels: from t = 1 down. noise: fresh standard normal noise (n, *U) at every call.
             schedule: for levels between those of the grid.
         """
 
@@ -133,17 +132,41 @@ class DenoisingSampler(Sampler):
     ) -> Draws:
         """As `Sampler.run`; `init` are the points at t = 1, `trace` the path with the clean end (steps + 1, n, *U)."""
         u = model._prior(generator) if init is None else init
-        fresh, asked = generator.spawn(1), itertools.count()
+        fresh, states = generator.spawn(1), [u]
+        keep = states.append if trace else None
+        levels = noise_levels(model.schedule, self.steps, self.grid)
+        u, asked = self.walk(model, u, context, levels, lambda: fresh.normal(*u.shape[1:]), keep)
+        return Draws(u, float(asked), trace=torch.stack(states) if trace else None)
+
+    def walk(
+        self,
+        model: Any,
+        u: Tensor,
+        context: Tensor | None,
+        levels: Sequence[Level],
+        noise: Callable[[], Tensor],
+        keep: Callable[[Tensor], None] | None = None,
+    ) -> tuple[Tensor, int]:
+        """From u at t = 1 to the sample; and how often the network was asked.
+
+        Args:
+            levels: from t = 1 down. noise: fresh standard normal noise (n, *U) at every call.
+            keep: told of every state after u.
+        """
+        asked = 0
 
         def predict(u: Tensor, level: Level) -> Tensor:
-            next(asked)
+            nonlocal asked
+            asked += 1
             out: Tensor = model._denoise(u, u.new_full((len(u),), level.t), context)
             return out
 
-        levels, states = noise_levels(model.schedule, self.steps, self.grid), [u]
-        step = self.rule(predict, lambda: fresh.normal(*u.shape[1:]), model.schedule)
+        step = self.rule(predict, noise, model.schedule)
         for here, there in pairwise(levels):
             u = step(u, here, there)
-            states += [u] if trace else []
+            if keep is not None:
+                keep(u)
         u = predict(u, levels[-1])
-        return Draws(u, float(next(asked)), trace=torch.stack([*states, u]) if trace else None)
+        if keep is not None:
+            keep(u)
+        return u, asked

@@ -27,6 +27,7 @@ SAMPLERS = {
     "nuts": "fairway.samplers.nuts:NUTS",
     "gibbs": "fairway.samplers.gibbs:Gibbs",
     "compiled": "fairway.samplers.compiled:Compiled",
+    "compiled_loop": "fairway.samplers.compiled_loop:CompiledLoop",
     # drivers
     "fixed": "fairway.samplers.driver:Fixed",
     "long": "fairway.samplers.driver:Long",

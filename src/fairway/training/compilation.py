@@ -12,14 +12,13 @@ A graph cannot be differentiated twice, and `autograd` within a loss cannot be t
 says so once.
 """
 
-import types
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fairway.core.compiler import cannot_compile
+from fairway.core.compiler import alone, cannot_compile
 from fairway.core.objective import Batch, Loss, Phase, Step
 from fairway.core.random import Rows
 from fairway.samplers.mcmc import frozen
@@ -91,7 +90,7 @@ class _Graph:
         def forward(batch: Batch, noise: list[Tensor]) -> Loss:
             return step.forward(batch, phase, Played(rows, noise))
 
-        self.forward = _compile(_alone(forward))
+        self.forward = _compile(alone(forward))
 
     def __call__(self, batch: Batch, rows: Rows) -> Loss:
         from torch._functorch import config
@@ -103,10 +102,3 @@ class _Graph:
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, dynamic=False, fullgraph=True, options=OPTIONS)
-
-
-def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with code of its own: what is compiled is counted by code, and there is a limit to the count."""
-    assert isinstance(function, types.FunctionType)
-    function.__code__ = function.__code__.replace()
-    return function
