@@ -107,7 +107,29 @@ def test_levels_fall_from_noise_to_data(schedule, grid, count):
     assert len(levels) == count
     assert levels[0].t == pytest.approx(1.0, abs=1e-9)
     assert all(a.t > b.t and a.sigma / max(a.alpha, 1e-300) > b.sigma / b.alpha for a, b in pairwise(levels))
-    assert count == 1 or levels[-1].t == pytest.approx(0.0 if schedule in ("ve", "edm") else 1e-3, abs=1e-9)
+    at_the_data = levels[-1].t == pytest.approx(0.0 if schedule in ("ve", "edm") else 1e-3, abs=1e-9)
+    assert count == 1 or at_the_data == (grid != "open")
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_an_open_grid_is_one_that_goes_to_the_ends_without_them(schedule):
+    of = two_humps(schedule).schedule
+    pure = float(of(torch.ones((), dtype=torch.float64))[0]) == 0
+    found = [level.t for level in noise_levels(of, 7, "open")]
+    whole = [level.t for level in noise_levels(of, 9 if pure else 8, "log_snr")]
+    assert found == pytest.approx([whole[0], *whole[2:-1]] if pure else whole[:-1])
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "vp", "ve", "edm"])  # sub_vp keeps most for its end
+@pytest.mark.parametrize("strokes", [4, 8])
+def test_few_strokes_go_further_on_an_open_grid(schedule, strokes):
+    model = two_humps(schedule)
+    end = run(DPMSolver(500), model).samples
+    errors = {
+        grid: float((run(DPMSolver(strokes, grid=grid), model).samples - end).square().mean())
+        for grid in ("open", "log_snr")
+    }
+    assert errors["open"] < errors["log_snr"]
 
 
 def test_the_grid_of_the_edm_paper():

@@ -25,8 +25,11 @@ class DPMSolver(DenoisingSampler):
 
     Args:
         steps: noise levels, which is also the number of network evaluations.
-        grid: "log_snr", "karras" or "time".
+        grid: "open", "log_snr" (the paper's), "karras" or "time".
     """
+
+    def __init__(self, steps: int = 20, grid: str = "open") -> None:
+        super().__init__(steps, grid)
 
     def rule(self, predict: Predict, noise: Callable[[], Tensor], schedule: Any) -> Rule:
         estimate = _Extrapolated(predict)
