@@ -62,7 +62,7 @@ class Training:
 
     def go_on(self, forward: Forward, steps: int) -> list[float]:
         """The losses of some steps."""
-        found, size, dtype = [], self.step.objective.batch_size, self.u.dtype
+        found, size, dtype = [], self.step.objective.batch_size_of(self.step.model), self.u.dtype
         for k in range(self.taken, self.taken + steps):
             for index, phase in enumerate(self.phases):
                 for repeat in range(phase.times):
@@ -129,7 +129,10 @@ def row_of(name: str, data: str) -> dict[str, Any]:
     """All numbers of a model, each kind from a process of its own with the same cache."""
     model = Training(name, data, torch.float32).step
     row: dict[str, Any] = {"model": name, "data": data, "declared": model.model.compiles, "eager_because": None}
-    row |= {"parameters": sum(p.numel() for p in model.parameters()), "batch": model.objective.batch_size}
+    row |= {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "batch": model.objective.batch_size_of(model.model),
+    }
     reason = why_eager(model)
     if reason:
         return row | {"eager_because": reason}

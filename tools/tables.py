@@ -262,16 +262,38 @@ def determinants(found: dict[str, Any]) -> str:
 def posteriors(found: dict[str, Any]) -> str:
     """C2ST of learned posteriors beside the published."""
     rows = []
-    for task, goal in found["goals"].items():
+    for task, goals in found["goals"].items():
         made = {(r["model"], r["observation"]): r["c2st"] for r in found["rows"] if r["task"] == task}
         sides = {name: [made.get((name, k)) for k in (1, 2)] for name in dict.fromkeys(name for name, _ in made)}
         sides |= {f"{name}, published": list(pair) for name, pair in found["published"][task].items()}
         for name, pair in sides.items():
             mean = None if None in pair else sum(pair) / 2
-            rows.append([task, name, *map(number, pair), number(mean), number(goal, ".2f")])
+            rows.append([task, name, *map(number, pair), number(mean), number(goals.get(name), ".2f")])
     return "10,000 pairs, 10,000 draws against 10,000; 0.5 is the best.\n\n" + table(
         ["task", "model", "observation 1", "observation 2", "mean", "goal"], rows
     )
+
+
+def tabular(found: dict[str, Any]) -> str:
+    """Two families on tables, by density and by draws."""
+    rows = []
+    for r in sorted(found["rows"], key=lambda r: (r["dataset"], r["model"], r["seed"])):
+        apart = [f"{side['accuracy']:.3f} ± {side['accuracy_sd']:.3f}" for side in (r, r["floor"])]
+        nats = f"{r['nats']:.3f} ± {r['error']:.3f}"
+        cells = [r["dataset"], r["model"], str(r["seed"]), nats, r["method"], number(r["step_error"], ".1e")]
+        cost = [number(r[key], ".0f") for key in ("training_cpu_seconds", "likelihood_cpu_seconds")]
+        rows.append([*cells, *apart, *cost, number(r["draw_cpu_seconds"], ".1f"), f"{r['steps']:,}"])
+    gaussians = ", ".join(
+        f"{data} {nats:.3f}" for data, nats in {r["dataset"]: r["gaussian"] for r in found["rows"]}.items()
+    )
+    head = ["data", "model", "seed", "nats", "method", "error of its steps", "told apart", "floor", "CPU s: training"]
+    said = (
+        f"Nats of {found['test']:,} test rows ± one standard error, which the models share (Gaussian: {gaussians}). "
+        f"Told apart: held-out accuracy of a small classifier between test rows and as many draws, mean and standard "
+        f"deviation of {found['repeats']} repeats; the floor has rows of the training split for draws. The last "
+        f"seconds are those of {found['repeats']} draws for each test row."
+    )
+    return f"{said}\n\n" + table([*head, "likelihood", "draws", "steps"], rows)
 
 
 def stability(found: dict[str, Any]) -> str:
@@ -318,6 +340,51 @@ def flow_posteriors(found: dict[str, Any]) -> str:
     return steps + table(head, rows)
 
 
+def image_diffusion(found: dict[str, Any]) -> str:
+    """Distances stroke by stroke, guidance, bits."""
+    golf, guidance, bits, marks = [], [], [], [f"{k} strokes" for k in (1, 2, 4, 8, 18, 35)]
+    for r in found["rows"]:
+        who, floors = [r["data"], r["model"]], {f["rule"]: number(f["frechet"], ".1f") for f in r["floors"]}
+        ends = [floors[name] for name in ("fresh", "copy", "gaussian")]
+        cost = [f"{r['fit']['cpu_seconds'] / 60:.0f}", f"{r['steps']:,}"]
+        if "golf" in r:
+            at = {g["rule"]: number(g["frechet"], ".1f") for g in r["golf"]}
+            played = [at.get(f"dpm_solver {mark.split()[0]}", "–") for mark in marks]
+            golf.append([*who, *played, at.get("heun 35", "–"), *ends, *cost])
+        guidance += [
+            [*who, number(g["scale"], ".1f"), f"{g['frechet']:.1f} ± {g['error']:.1f}", f"{g['right']:.1%}"]
+            for g in r.get("guidance", ())
+        ]
+        bits += [[*who, b["rule"], f"≤ {b['bits']:.3f} ± {b['error']:.3f}"] for b in r.get("bits", ())]
+    first = found["rows"][0]
+    parts = [
+        f"Fréchet distance of {first['draws']:,} draws to test images in a small classifier's last hidden layer (no "
+        f"FID), beside as many fresh images, training images and draws of a Gaussian; {first['parameters']:,} "
+        f"parameters, products in {first['precision']}.",
+        table(["data", "model", *marks, "Heun, 35", "fresh", "copy", "Gaussian", "CPU minutes", "steps"], golf),
+    ]
+    if guidance:
+        parts.append(table(["data", "model", "guidance", "distance", "seen as asked for"], guidance))
+    if bits:
+        parts.append(table(["data", "model", "by", "bits/dim of test images"], bits))
+    return "\n\n".join(parts)
+
+
+def diffusion(found: dict[str, Any]) -> str:
+    """Ratios against peers."""
+    rows = []
+    for r in found["rows"]:
+        ours = f"{r['ours_strokes']:.0f} strokes" if "ours_strokes" in r else f"{r['ours_ms']:.3g} ms"
+        theirs = f"{r['peer_strokes']} strokes" if "peer_strokes" in r else f"{r['peer_ms']:.3g} ms"
+        float32 = number(r.get("ratio_float32"), ".2f")
+        rows.append([r["row"], ours, theirs, number(r["ratio"], ".2f"), float32, number(r["goal"], ".2f")])
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    kind = "in bfloat16" if found["bfloat16"] else "in float32 (no bfloat16 here)"
+    return f"One thread, convolutions {kind}; {versions}.\n\n" + table(
+        ["row, peer", "ours", "peer", "ratio", "ratio in float32", "goal"], rows
+    )
+
+
 SECTIONS = {
     "digits": ("Handwritten digits, 30 seconds each", "benchmarks/reproduce_digits.py", digits),
     "awkward_units": ("Awkward units", "benchmarks/reproduce_awkward_units.py", awkward_units),
@@ -325,8 +392,11 @@ SECTIONS = {
     "sbibm": ("Posteriors of simulators", "benchmarks/reproduce_sbibm.py", posteriors),
     "posteriors": ("Posteriors of a VAE", "benchmarks/reproduce_posteriors.py", flow_posteriors),
     "image_flows": ("Flows of images", "benchmarks/reproduce_image_flows.py", image_flows),
+    "image_diffusion": ("Golf on images", "benchmarks/reproduce_image_diffusion.py", image_diffusion),
+    "diffusion": ("Denoisers against their peers", "benchmarks/diffusion.py", diffusion),
     "flows": ("Flows against zuko, nflows and normflows", "benchmarks/flows.py", flows),
     "determinants": ("What a determinant costs", "benchmarks/determinants.py", determinants),
+    "tabular": ("Tables of ten columns", "benchmarks/reproduce_tabular.py", tabular),
     "stability": ("Stability of flows", "benchmarks/reproduce_stability.py", stability),
     "mcmc": ("Markov chains against their peers", "benchmarks/mcmc.py", chains),
     "eight_modes": ("Eight modes of weights 1 to 8", "benchmarks/eight_modes.py", eight_modes),

@@ -33,7 +33,7 @@ def test_value_at_the_minimiser():
     assert loss_of(1.0) == pytest.approx(torch.pi / 2, rel=0.02)
 
 
-@pytest.mark.parametrize("times", ["uniform", "logit_normal"])
+@pytest.mark.parametrize("times", ["uniform", "logit_normal", "wide_normal"])
 def test_the_velocity_of_the_marginal_path_is_the_minimiser(times):
     assert loss_of(1.0, times=times) < min(loss_of(0.9, times=times), loss_of(1.1, times=times))
 

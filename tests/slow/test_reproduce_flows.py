@@ -78,6 +78,14 @@ def test_image_flows(tmp_path):
 
 
 @pytest.mark.slow
+def test_tabular(tmp_path):
+    done = run(tmp_path, "tabular", "--steps", "60", "--datasets", "magic_gamma", "--seeds", "3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok   nsf on magic_gamma, seed 3:" in done.stdout and "nats (exact; Gaussian" in done.stdout
+    assert "ok   flow_matching on magic_gamma, seed 3:" in done.stdout and "nats (numerical; Gaussian" in done.stdout
+
+
+@pytest.mark.slow
 def test_posteriors(tmp_path):
     done = run(tmp_path, "sbibm", "--tasks", "two_moons", "--models", "real_nvp", "--budget", "50steps")
     if "not run" in done.stdout:
@@ -90,7 +98,17 @@ def test_posteriors(tmp_path):
 
 @pytest.mark.slow
 def test_without_data_nothing_runs_and_nothing_fails(tmp_path, monkeypatch):
-    for script in ("bsds300", "stability", "image_flows"):
+    for script in ("bsds300", "stability", "image_flows", "tabular"):
         monkeypatch.setattr(sys.modules[__name__], "DATA", tmp_path)
         done = run(tmp_path, script)
         assert done.returncode == 0 and "not run: expected the files of" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_golf(tmp_path):
+    done = run(
+        tmp_path, "image_diffusion", "--jobs", "mnist-edm_conditional,mnist-ddpm", "--steps", "20", "--draws", "150"
+    )
+    assert "mnist-edm_conditional: best" in done.stdout, done.stdout + done.stderr
+    assert "'rule': 'guidance 2.0'" in done.stdout and "'rule': 'bound', 'bits'" in done.stdout
+    assert (tmp_path / "runs" / "image_diffusion" / "golf.png").stat().st_size > 1000

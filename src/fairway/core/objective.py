@@ -131,6 +131,10 @@ class Objective(Configurable, nn.Module, ABC):
         """The networks that move, by player."""
         return {"model": model}
 
+    def batch_size_of(self, model: Any) -> int:
+        """Rows of a batch unless the user says otherwise."""
+        return self.batch_size
+
     def optimisation_of(self, player: str) -> Optimisation:
         """The optimiser's defaults for a player."""
         return self.optimisation

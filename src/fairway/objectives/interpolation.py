@@ -29,7 +29,7 @@ class Interpolation(CoupledRegression):
     """Mean squared error of the velocity, per entry, on straight paths to draws of the model's own law at t = 1.
 
     Args:
-        times: law of t, "logit_normal" or "uniform".
+        times: law of t, "logit_normal", "wide_normal" or "uniform".
         coupling: "independent", "optimal_transport", "class_wise" (with a context), or a `Coupling`.
         noise: a, in model units, where data have scale 1; 0 for straight lines. The paper takes 1.
 

@@ -35,7 +35,7 @@ class Reflow(VelocityRegression):
     Args:
         teacher: a fitted model with a velocity and the same event, without a context.
         pairs: how many are made; a tenth is kept for evaluations. strokes: steps of Heun's rule for each.
-        times: law of t, "uniform" or "logit_normal".
+        times: law of t, "uniform", "logit_normal" or "wide_normal".
 
     Raises:
         ValueError: fewer than one pair, an unknown law; with a model, a teacher that does not fit to it.

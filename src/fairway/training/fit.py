@@ -162,7 +162,7 @@ def _run(task: Task, stage: Stage, asked: Options, index: int, callbacks: list[C
     objective = stage.learner
     objective.setup(model)
     objective.to(device=model.device, dtype=model.dtype)
-    plan = _plan(objective, steps, asked, index)
+    plan = _plan(objective, model, steps, asked, index)
     part = None if stage.part is model else stage.part
     run = Run(model, objective, train, held_out, plan, callbacks, out, part)
     with run.engine.whole():
@@ -170,12 +170,12 @@ def _run(task: Task, stage: Stage, asked: Options, index: int, callbacks: list[C
     return run
 
 
-def _plan(objective: Objective, steps: int | None, asked: Options, index: int) -> Plan:
+def _plan(objective: Objective, model: Model, steps: int | None, asked: Options, index: int) -> Plan:
     """What the options say about a stage of gradient descent."""
     return Plan(
         steps,
         asked.seconds if steps is None else None,
-        asked.batch_size or objective.batch_size,
+        asked.batch_size or objective.batch_size_of(model),
         asked.seed,
         asked.evaluate_every,
         asked.log_every,

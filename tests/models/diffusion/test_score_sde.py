@@ -75,7 +75,8 @@ def test_it_learns_two_humps_in_data_units(schedule):
     x = torch.stack([1000 + 40 * (side + 0.3 * Rows(12, 600).normal()), -7e-3 + 3e-3 * Rows(13, 600).normal()], 1)
     model = fit("score_sde", x, schedule=schedule, hidden=(48, 48), steps=400, seed=0, lr=3e-3)
     draws = model.sample(1000, generator=0)
-    assert float((draws[:, 0] > 1000).float().mean()) == pytest.approx(0.7, abs=0.08)
+    right = (x[:, 0] > 1000).float().mean()  # the law says 0.7, the 600 rows 0.73
+    assert float((draws[:, 0] > 1000).float().mean()) == pytest.approx(float(right), abs=0.08)
     torch.testing.assert_close(draws.std(0) / x.std(0), torch.ones(2), atol=0.2, rtol=0)
     near, between = model.log_prob(torch.tensor([[1040.0, -7e-3], [1000.0, -7e-3]])).tolist()
     assert near - between > 1 and math.isfinite(near)
