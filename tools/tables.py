@@ -346,7 +346,7 @@ def image_diffusion(found: dict[str, Any]) -> str:
     for r in found["rows"]:
         who, floors = [r["data"], r["model"]], {f["rule"]: number(f["frechet"], ".1f") for f in r["floors"]}
         ends = [floors[name] for name in ("fresh", "copy", "gaussian")]
-        cost = [f"{r['fit']['cpu_seconds'] / 60:.0f}", f"{r['steps']:,}"]
+        cost = [f"{r['training_seconds'] / 60:.0f}", f"{r['steps']:,}"]
         if "golf" in r:
             at = {g["rule"]: number(g["frechet"], ".1f") for g in r["golf"]}
             played = [at.get(f"dpm_solver {mark.split()[0]}", "–") for mark in marks]
@@ -361,7 +361,7 @@ def image_diffusion(found: dict[str, Any]) -> str:
         f"Fréchet distance of {first['draws']:,} draws to test images in a small classifier's last hidden layer (no "
         f"FID), beside as many fresh images, training images and draws of a Gaussian; {first['parameters']:,} "
         f"parameters, products in {first['precision']}.",
-        table(["data", "model", *marks, "Heun, 35", "fresh", "copy", "Gaussian", "CPU minutes", "steps"], golf),
+        table(["data", "model", *marks, "Heun, 35", "fresh", "copy", "Gaussian", "minutes", "steps"], golf),
     ]
     if guidance:
         parts.append(table(["data", "model", "guidance", "distance", "seen as asked for"], guidance))
