@@ -213,7 +213,8 @@ def main() -> int:
             row = run(job, asked.steps, asked.draws, pictures)
             if row is not None:
                 rows.put(row)
-    plot(rows.all(), pictures / "golf.png")
+    if any("golf" in row for row in rows.all()):
+        plot(rows.all(), pictures / "golf.png")
     return report(rows.all(), jobs)
 
 
