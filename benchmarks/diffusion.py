@@ -4,9 +4,9 @@ One process, CPU time, medians of repeats that take turns; ratio = peer / ours. 
 precision and memory layout itself (bfloat16 and channels last where the processor has AVX512-BF16 or AMX; `float32`
 rows say what is left without), peers run in float32 as in their own examples.
 
-    train                 a step on 32 x 32 x 1 images, batch 32, U-Nets of base 64 and three sizes; ours at diffusers'
-                          number of parameters (and 17 % more than lucidrains'). Ours is a step of `fit` with clipping,
-                          averages and log; theirs zero_grad, loss, backward, clip, AdamW
+    train                 a step on 32 x 32 x 1 images, batch 32, U-Nets of base 64 and three sizes, ours with as many
+                          parameters as each peer's. Ours is a step of `fit` with clipping, averages and log; theirs
+                          zero_grad, loss, backward, clip, AdamW
     sample                a stroke of DDIM by the same U-Nets, batch 32
     strokes               evaluations until the draws of the exact denoiser of a mixture are as near to the flow's own
                           ends as diffusers' DDIM brings them in 50; ours by DPM-Solver++ as it comes
@@ -63,7 +63,8 @@ warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
 
 NAME, IMAGE, BATCH, REPEATS = "diffusion", Event((1, 32, 32)), 32, 7
-HIDDEN, BLOCKS = (64, 128, 136), 3  # as many parameters as diffusers' network
+HIDDEN, BLOCKS = {"diffusers": (64, 128, 136), "lucidrains": (64, 120, 120)}, 3  # as many parameters as theirs
+PRECISIONS = {"ours": "auto", "ours, float32": "float32"}
 STROKES, SMALL_ROWS, SMALL_STEPS, ERROR, DENSITIES = 50, 64, 50, 0.014, 64
 BF16 = fast_bfloat16("cpu")
 GOALS = {
@@ -118,11 +119,16 @@ def agree(what: str, ours: Tensor, theirs: Tensor, tolerance: float) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- images
-def networks() -> dict[str, nn.Module]:
-    """Theirs and ours, built under one seed."""
+def ours(peer: str) -> UNet:
+    """Our network with as many parameters as a peer's."""
     with seeded(0):
-        ours = UNet(1, hidden=HIDDEN, blocks=BLOCKS)
-        return {"ours": ours, "diffusers": peers.diffusers_network(), "lucidrains": peers.lucidrains_network()}
+        return UNet(1, hidden=HIDDEN[peer], blocks=BLOCKS)
+
+
+def theirs(peer: str) -> nn.Module:
+    """A peer's network."""
+    with seeded(0):
+        return peers.diffusers_network() if peer == "diffusers" else peers.lucidrains_network()
 
 
 def check_noise() -> None:
@@ -140,25 +146,26 @@ def parameters(network: nn.Module) -> int:
 
 
 def train() -> Iterator[Row]:
-    """A step of training."""
+    """A step of training, at each peer's size."""
     check_noise()
-    nets, images = networks(), torch.rand(BATCH * 8, 1, 32, 32)
-    if abs(parameters(nets["ours"]) / parameters(nets["diffusers"]) - 1) > 0.03:
-        raise SystemExit(f"expected equal sizes, got { {k: parameters(v) for k, v in nets.items()} }")
+    for peer, its_step in (("diffusers", peers.diffusers_step), ("lucidrains", peers.lucidrains_step)):
+        network, images = theirs(peer), torch.rand(BATCH * 8, 1, 32, 32)
+        sizes = {"ours": parameters(ours(peer)), peer: parameters(network)}
+        if abs(sizes["ours"] / sizes[peer] - 1) > 0.03:
+            raise SystemExit(f"expected equal sizes, got {sizes}")
+        runs = {name: steps(ours(peer), images, kind) for name, kind in PRECISIONS.items()}
+        step = its_step(network)
+        sides: dict[str, Side] = {name: lambda run=run: next(run) for name, run in runs.items()}
+        found = timed(sides | {peer: lambda step=step, x=images[:BATCH]: step(x)})
+        for run in runs.values():
+            run.close()
+        yield from rows_of("train", found, parameters=sizes)
+
+
+def steps(network: UNet, images: Tensor, precision: str) -> Any:
+    """`fit`, step by step."""
     how: dict[str, Any] = {"steps": 10**6, "batch_size": BATCH, "validation": 0, "compile": "off", "threads": 1}
-    runs = {
-        name: loop(DDPM(IMAGE, network=net), images, precision=precision, **how)
-        for name, precision, net in (("ours", "auto", nets["ours"]), ("ours, float32", "float32", networks()["ours"]))
-    }
-    x = images[:BATCH]
-    diffusers_step = peers.diffusers_step(nets["diffusers"])
-    lucidrains_step = peers.lucidrains_step(nets["lucidrains"])
-    sides: dict[str, Side] = {name: lambda run=run: next(run) for name, run in runs.items()}
-    sides |= {"diffusers": lambda: diffusers_step(x), "lucidrains": lambda: lucidrains_step(x)}
-    found = timed(sides)
-    for run in runs.values():
-        run.close()
-    yield from rows_of("train", found, parameters={name: parameters(net) for name, net in nets.items()})
+    return loop(DDPM(IMAGE, network=network), images, precision=precision, **how)
 
 
 def check_ddim() -> None:
@@ -176,11 +183,10 @@ def check_ddim() -> None:
 def sample() -> Iterator[Row]:
     """A stroke of DDIM."""
     check_ddim()
-    nets, strokes = networks(), 4
-    model = DDPM(IMAGE, network=nets["ours"]).eval()
+    strokes, model = 4, DDPM(IMAGE, network=ours("diffusers")).eval()
     model.network.to(memory_format=torch.channels_last)
     u = torch.randn(BATCH, 1, 32, 32)
-    sampler, theirs = DDIM(strokes, grid="time"), nets["diffusers"].eval()
+    sampler, network = DDIM(strokes, grid="time"), theirs("diffusers").eval()
 
     def exact() -> None:
         with torch.no_grad():
@@ -189,7 +195,7 @@ def sample() -> Iterator[Row]:
     sides: dict[str, Side] = {
         "ours": lambda: model.sample(BATCH, sampler=sampler, init=u, generator=0),
         "ours, float32": exact,
-        "diffusers": lambda: peers.diffusers_ddim(lambda u, t: theirs(u, t, return_dict=False)[0], u, strokes),
+        "diffusers": lambda: peers.diffusers_ddim(lambda u, t: network(u, t, return_dict=False)[0], u, strokes),
     }
     found = {name: value / strokes for name, value in timed(sides).items()}
     yield from rows_of("sample", found)
