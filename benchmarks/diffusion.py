@@ -63,7 +63,7 @@ warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
 
 NAME, IMAGE, BATCH, REPEATS = "diffusion", Event((1, 32, 32)), 32, 7
-HIDDEN, BLOCKS = {"diffusers": (64, 128, 136), "lucidrains": (64, 120, 120)}, 3  # as many parameters as theirs
+HIDDEN, BLOCKS = {"diffusers": (64, 128, 208), "lucidrains": (64, 128, 176)}, 2  # as many parameters as theirs
 PRECISIONS = {"ours": "auto", "ours, float32": "float32"}
 STROKES, SMALL_ROWS, SMALL_STEPS, ERROR, DENSITIES = 50, 64, 50, 0.014, 64
 BF16 = fast_bfloat16("cpu")
