@@ -72,8 +72,8 @@ GOALS = {
     "train, lucidrains": 2.3 if BF16 else 1.2,
     "sample, diffusers": 1.7 if BF16 else 0.9,
     "strokes, diffusers": 2.5,
-    "small, flow_matching": 1.5,
-    "small, diffusers": 2.3,
+    "small, flow_matching": 1.0,  # and 70 microseconds
+    "small, diffusers": 1.0,
     "likelihood, flow_matching euler": 10.0,
     "likelihood, flow_matching rk4": 1.0,
     "coupling 256, torchcfm": 7.0,
