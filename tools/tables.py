@@ -374,8 +374,8 @@ def diffusion(found: dict[str, Any]) -> str:
     """Ratios against peers."""
     rows = []
     for r in found["rows"]:
-        ours = f"{r['ours_strokes']:.0f} strokes" if "ours_strokes" in r else f"{r['ours_ms']:.3g} ms"
-        theirs = f"{r['peer_strokes']} strokes" if "peer_strokes" in r else f"{r['peer_ms']:.3g} ms"
+        ours = f"{r['ours_strokes']:.0f} strokes" if "ours_strokes" in r else f"{number(r['ours_ms'], ',.3f')} ms"
+        theirs = f"{r['peer_strokes']} strokes" if "peer_strokes" in r else f"{number(r['peer_ms'], ',.3f')} ms"
         float32 = number(r.get("ratio_float32"), ".2f")
         rows.append([r["row"], ours, theirs, number(r["ratio"], ".2f"), float32, number(r["goal"], ".2f")])
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
