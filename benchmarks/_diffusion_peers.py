@@ -21,12 +21,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from denoising_diffusion_pytorch import GaussianDiffusion, Unet
     from diffusers import DDIMScheduler, DDPMScheduler, FlowMatchEulerDiscreteScheduler, UNet2DModel
-    from flow_matching.path import CondOTProbPath
     from flow_matching.solver import ODESolver
     from torchcfm.optimal_transport import OTPlanSampler
 
 __all__ = (
-    "CondOTProbPath", "DDIMScheduler", "DDPMScheduler", "FlowMatchEulerDiscreteScheduler", "GaussianDiffusion",
+    "DDIMScheduler", "DDPMScheduler", "FlowMatchEulerDiscreteScheduler", "GaussianDiffusion",
     "ODESolver", "OTPlanSampler", "Unet",
 )  # fmt: skip
 

@@ -16,12 +16,11 @@ from fairway.core.arrays import as_tensor
 from fairway.core.event import Event
 from fairway.core.numerics import event_sum
 from fairway.core.preprocessing import Preprocessing
-from fairway.core.random import Rows
+from fairway.core.random import BLOCK, Rows
 
 CHUNK = 8192  # rows per pass when no batch_size is given, at most
 NUMBERS = {"cpu": 2**18}  # entries of them: beyond, what networks make of images leaves the caches (1.5 times as slow)
 MORE = 2**22  # the same elsewhere
-BLOCK = 64  # rows that share a generator
 
 
 class RowWise(nn.Module):
