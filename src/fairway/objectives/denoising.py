@@ -18,16 +18,16 @@ from torch import Tensor
 
 from fairway.core.capability import HasDenoiser
 from fairway.core.numerics import expand_as_rows
-from fairway.core.objective import Batch, Loss, Objective, Optimisation, Phase
+from fairway.core.objective import Batch, Loss, Phase
 from fairway.core.random import Rows
-from fairway.objectives.noise_rows import noise_rows
+from fairway.objectives.noise_regression import NoiseRegression
 
 TIMES = ("uniform", "log_normal")
 MEAN, STD = -1.2, 1.2  # of log(sigma / alpha)
 NEAREST = 1e-3  # to t = 0, where nothing is left to say
 
 
-class Denoising(Objective):
+class Denoising(NoiseRegression):
     """Mean squared error of a denoiser's own prediction, per entry.
 
     Args:
@@ -38,18 +38,12 @@ class Denoising(Objective):
     """
 
     requires = (HasDenoiser,)
-    monitor = "loss"
-    optimisation = Optimisation(lr=2e-3, ema=0.995)
 
     def __init__(self, times: str = "uniform") -> None:
         super().__init__()
         if times not in TIMES:
             raise ValueError(f"expected times among {', '.join(TIMES)}, got {times!r}")
         self.times = times
-
-    def batch_size_of(self, model: Any) -> int:
-        """Many rows of a table, fewer images."""
-        return noise_rows(model.model_event)
 
     def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
         t, eps = self._draw_times(model.schedule, generator.spawn(0)), generator.spawn(1).normal(*batch.u.shape[1:])

@@ -21,16 +21,16 @@ from torch import Tensor
 
 from fairway.core.capability import HasVelocity
 from fairway.core.numerics import expand_as_rows
-from fairway.core.objective import Batch, Loss, Objective, Optimisation, Phase
+from fairway.core.objective import Batch, Loss, Phase
 from fairway.core.random import Rows
 from fairway.objectives.couplings import Coupling, coupled, coupling_named
-from fairway.objectives.noise_rows import noise_rows
+from fairway.objectives.noise_regression import NoiseRegression
 
 NORMALS = {"logit_normal": (0.0, 1.0), "wide_normal": (-1.2, 2.0)}  # mean and standard deviation of logit t
 TIMES = (*NORMALS, "uniform")
 
 
-class VelocityRegression(Objective):
+class VelocityRegression(NoiseRegression):
     """What regressions of a velocity share; subclasses give the pairs and the path.
 
     Args:
@@ -41,18 +41,12 @@ class VelocityRegression(Objective):
     """
 
     requires = (HasVelocity,)
-    monitor = "loss"
-    optimisation = Optimisation(lr=2e-3, ema=0.995)
 
     def __init__(self, times: str = "logit_normal") -> None:
         super().__init__()
         if times not in TIMES:
             raise ValueError(f"expected times among {', '.join(TIMES)}, got {times!r}")
         self.times = times
-
-    def batch_size_of(self, model: Any) -> int:
-        """Many rows of a table, fewer images."""
-        return noise_rows(model.model_event)
 
     def _draw_times(self, rows: Rows) -> Tensor:
         if self.times == "uniform":

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from fairway.core.capability import CapabilityError, HasDenoiser
 from fairway.core.numerics import expand_as_rows
-from fairway.core.objective import Batch, Loss, Objective, Optimisation, Phase
+from fairway.core.objective import Batch, Loss, Phase
 from fairway.core.random import Rows
-from fairway.objectives.noise_rows import noise_rows
+from fairway.objectives.noise_regression import NoiseRegression
 
 
-class HybridDenoising(Objective):
+class HybridDenoising(NoiseRegression):
     """Mean squared error of a denoiser's prediction, and the divergence of its steps for their variances.
 
     Args:
@@ -33,18 +33,12 @@ class HybridDenoising(Objective):
     """
 
     requires = (HasDenoiser,)
-    monitor = "loss"
-    optimisation = Optimisation(lr=2e-3, ema=0.995)
 
     def __init__(self, bound_weight: float = 1e-3) -> None:
         super().__init__()
         if not bound_weight > 0:
             raise ValueError(f"expected bound_weight above 0, got {bound_weight}; without it, take 'denoising'")
         self.bound_weight = bound_weight
-
-    def batch_size_of(self, model: Any) -> int:
-        """Many rows of a table, fewer images."""
-        return noise_rows(model.model_event)
 
     def check(self, model: Any) -> None:
         """Whether the model has variances to learn.
