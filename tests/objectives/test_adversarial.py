@@ -7,7 +7,10 @@ from fairway.core.event import Event
 from fairway.core.objective import Batch, Phase
 from fairway.core.random import Rows, seeded
 from fairway.models.gan.generator import Generator
-from fairway.objectives.adversarial import DIVERGENCES, Adversarial, MLPCritic, frozen, gradient_penalty
+from fairway.networks.critic import MLPCritic
+from fairway.objectives.adversarial import Adversarial, Shown
+from fairway.objectives.critic_losses import DIVERGENCES
+from fairway.samplers.mcmc import frozen
 
 CRITIC, MODEL = Phase("critic"), Phase("model")
 
@@ -38,46 +41,6 @@ def ready(model, **options):
     with seeded(1):
         objective.setup(model)
     return objective
-
-
-@pytest.mark.parametrize("n", [1, 7, 64])
-def test_a_linear_critic_pays_for_its_norm_at_any_batch_size(n):
-    real, fake = Rows(0, n).normal(3), Rows(1, n).normal(3)
-    penalty = gradient_penalty(Linear(2.0, 1.0, 2.0), real, fake, None, Rows(2, n).uniform())
-    assert penalty.shape == (n,)
-    torch.testing.assert_close(penalty, torch.full((n,), 4.0))  # (|w| - 1)^2 = (3 - 1)^2
-
-
-def test_the_penalty_is_taken_on_the_segment_and_moves_the_critic_alone():
-    real, fake = torch.zeros(4, 1), torch.ones(4, 1, requires_grad=True)
-    critic = torch.nn.Parameter(torch.tensor(3.0))
-
-    def square(u, context):
-        return critic * u.squeeze(1).square()  # slope 2 c u
-
-    uniforms = torch.tensor([0.0, 0.25, 0.5, 1.0])
-    penalty = gradient_penalty(square, real, fake, None, uniforms)
-    torch.testing.assert_close(penalty, (6 * (1 - uniforms) - 1).square())
-    penalty.sum().backward()
-    assert critic.grad is not None and fake.grad is None
-
-
-def test_the_non_saturating_loss_is_the_jensen_shannon_divergence_at_the_best_critic():
-    p, q = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.6])
-    logit = (p / q).log()  # the optimal critic
-    both = DIVERGENCES["non_saturating"].critic
-    zero = torch.zeros(3)
-    value = (p * both(logit, zero) + q * both(zero, logit)).sum() - 2 * torch.tensor(2.0).log()
-    m = (p + q) / 2
-    divergence = 0.5 * (p * (p / m).log() + q * (q / m).log()).sum()
-    torch.testing.assert_close(2 * torch.tensor(2.0).log() - value, 2 * divergence)
-
-
-def test_wasserstein_with_the_best_critic_is_the_distance():
-    real, fake = torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [4.0]])
-    critic = Linear(-1.0)  # the optimal 1-Lipschitz critic of a shift
-    value = DIVERGENCES["wasserstein"].critic(critic(real), critic(fake)).mean()
-    assert -value.item() == 3.0
 
 
 @pytest.mark.parametrize("divergence", list(DIVERGENCES))
@@ -132,7 +95,7 @@ def test_phases_and_players(model):
 
 
 def test_errors_say_what_to_do(model):
-    with pytest.raises(ValueError, match="expected divergence among wasserstein, non_saturating; got 'js'"):
+    with pytest.raises(ValueError, match="expected divergence among wasserstein, non_saturating, .*; got 'js'"):
         Adversarial("js")
     with pytest.raises(ValueError, match=r"call setup\(model\) first"):
         Adversarial().players(model)

@@ -106,6 +106,8 @@ class Objective(Configurable, nn.Module, ABC):
         requires: capabilities the model must have, in model units.
         monitor: a metric's registry name, looked up on held-out rows to stop early and keep the best ("loss": this
             objective's own loss); None to train to the end.
+        stops_early: whether a monitor that no longer improves ends the run; otherwise it picks the best weights alone.
+        rule: how the phases of a step follow each other, see `training.rules`.
         traceable: whether `loss` can be compiled: tensor operations, draws from `generator` as many at every step and
             slopes by `numerics.gradient`; no `autograd`, no chains, no decision on a tensor's value.
     """
@@ -113,6 +115,8 @@ class Objective(Configurable, nn.Module, ABC):
     role: ClassVar[str] = "objective"
     requires: ClassVar[tuple[type[Capability], ...]] = ()
     monitor: ClassVar[str | None] = "loss"
+    stops_early: ClassVar[bool] = True
+    rule: str = "alternating"
     optimisation: ClassVar[Optimisation] = Optimisation()
     batch_size: ClassVar[int] = 128
     traceable: ClassVar[bool] = True
@@ -142,6 +146,10 @@ class Objective(Configurable, nn.Module, ABC):
     @abstractmethod
     def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
         """The loss of a phase on a batch; all noise from `generator` (one stream of as many rows as the batch)."""
+
+    def diagnose(self, means: dict[str, float]) -> str | None:
+        """What is wrong with a run whose numbers had these means since the last row of the log, and what to change."""
+        return None
 
     def check(self, model: Any) -> None:
         """Whether the model has what this objective requires.

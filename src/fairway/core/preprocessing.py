@@ -7,6 +7,7 @@ map            u                                      log|det| per entry     wha
 =============  =====================================  =====================  ==========================
 standardise    (x - mean) / std                       -log std               exact
 logit          logit(m + (1 - 2m) (x - low)/range)    closed form            exact
+symmetric      2 (x - low) / range - 1                log(2 / range)         exact
 log            log x                                  -log x                 exact
 dequantise     x + U[0, 1)                            0                      bound (Theis et al. 2016)
 levels         x - low, whole numbers                 0                      exact
@@ -40,6 +41,7 @@ PREPROCESSINGS = {
     "identity": "fairway.core.preprocessing:Identity",
     "standardise": "fairway.core.preprocessing:Standardise",
     "logit": "fairway.core.preprocessing:Logit",
+    "symmetric": "fairway.core.preprocessing:Symmetric",
     "log": "fairway.core.preprocessing:Log",
     "dequantise": "fairway.core.preprocessing:Dequantise",
     "levels": "fairway.core.preprocessing:Levels",
@@ -189,6 +191,23 @@ class Logit(Preprocessing):
     def to_data(self, u: Tensor) -> Tensor:
         x = self.low + self.span * (torch.sigmoid(u.double()) - self.margin) / (1 - 2 * self.margin)
         return x.clamp(self.low, self.low + self.span)
+
+
+class Symmetric(Preprocessing):
+    """u = 2 (x - low) / (high - low) - 1, for a bounded event: the range of a tanh (Radford et al. 2016, section 3)."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__(event)
+        if event.low is None or event.high is None:
+            raise ValueError(f"expected an event with low and high to carry to [-1, 1], got {event}")
+        self.low, self.span = float(event.low), float(event.high - event.low)
+
+    def to_model(self, x: Tensor, rows: Rows | None = None) -> tuple[Tensor, Tensor]:
+        ladj = self.event.dims * math.log(2 / self.span)
+        return 2 * (x.double() - self.low) / self.span - 1, _zeros(x) + ladj
+
+    def to_data(self, u: Tensor) -> Tensor:
+        return (self.low + self.span * (u.double() + 1) / 2).clamp(self.low, self.low + self.span)
 
 
 class Log(Preprocessing):
@@ -342,6 +361,15 @@ def continuous(event: Event) -> Preprocessing:
 def dequantised(event: Event) -> Preprocessing:
     """For models that are drawn from rather than scored: counted data dequantised, then scale 1, without a logit."""
     return _standardised(Dequantise(event)) if event.counted else Standardise(event)
+
+
+def symmetric(event: Event) -> Preprocessing:
+    """For images drawn by a network that ends in a tanh: grey levels dequantised, then to [-1, 1]; where an event has
+    no range, the line at scale 1."""
+    if event.counted and event.levels is not None:
+        dequantise = Dequantise(event)
+        return Chain([dequantise, Symmetric(dequantise.model_event)])
+    return Symmetric(event) if event.kind == "bounded" else dequantised(event) if event.counted else continuous(event)
 
 
 def _standardised(*maps: Preprocessing) -> Chain:

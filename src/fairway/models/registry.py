@@ -27,7 +27,13 @@ MODELS = {
     "i_resnet": "fairway.models.flow.i_resnet:IResNet",
     "mintnet": "fairway.models.flow.mintnet:MintNet",
     # gan
+    "gan": "fairway.models.gan.gan:GAN",
+    "f_gan": "fairway.models.gan.f_gan:FGAN",
+    "wgan": "fairway.models.gan.wgan:WGAN",
     "wgan_gp": "fairway.models.gan.wgan_gp:WGANGP",
+    "r3gan": "fairway.models.gan.r3gan:R3GAN",
+    "dcgan": "fairway.models.gan.dcgan:DCGAN",
+    "cgan": "fairway.models.gan.cgan:CGAN",
     # energy
     "ebm": "fairway.models.energy.energy:EBM",
     # diffusion

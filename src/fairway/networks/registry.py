@@ -3,6 +3,9 @@
 from fairway.core.registry import Registry
 
 NETWORKS = {
+    "mlp_critic": "fairway.networks.critic:MLPCritic",
+    "conv_generator": "fairway.networks.dcgan:ConvGenerator",
+    "conv_critic": "fairway.networks.dcgan:ConvCritic",
     "conv_net": "fairway.networks.conv:ConvNet",
     "mlp": "fairway.networks.mlp:MLP",
     "tangent_mlp": "fairway.networks.tangent_mlp:TangentMLP",

@@ -1,104 +1,42 @@
 """Learning by adversary: a critic d tells data from draws, the generator g moves where the critic points.
 
-    min_d  E[critic(d(real), d(fake))] + w E[penalty(d)],        min_g  E[generator(d(fake), d(real))]
+    min_d  E[critic(d(real), d(fake))] + w E[penalty(grad d)],        min_g  E[generator(d(fake), d(real))]
 
-A `Divergence` is the two losses as functions of raw logits (B,), so that each row keeps its weight:
+Who plays what are parts: a `Divergence` (two losses of raw logits, `critic_losses`), a `Penalty` on the critic's slope
+(`critic_penalties`), views of what the critic is shown (`views`), and the phases: the critic moves `critic_steps` times
+on fresh batches, then the generator once. Each player sees the other's output as a constant: fakes are detached in the
+critic's phase, and the critic's weights are frozen in the generator's. Real and fake rows pass the critic together,
+unless it norms over the batch. A penalty of every k-th step is k times as heavy and a move of its own (lazy
+regularisation, Karras et al. 2020, StyleGAN2, section 3.1).
 
-                    critic                                  generator
-    wasserstein     d(fake) - d(real)                       -d(fake)               Arjovsky et al. 2017
-    non_saturating  softplus(-d(real)) + softplus(d(fake))  softplus(-d(fake))     Goodfellow et al. 2014
-
-The gradient penalty (Gulrajani et al. 2017) holds |grad d| at 1 on segments between real and fake rows, since the
-optimal 1-Lipschitz critic has unit gradients almost everywhere on them: (|grad d(e real + (1 - e) fake)| - 1)^2 with
-e ~ U[0, 1) per row, the norm over one row's entries. Each player sees the other's output as a constant: fakes are
-detached in the critic's phase, and the critic's weights are frozen in the generator's.
-A new adversary is a new line in DIVERGENCES or PENALTIES, or other phases; nothing else changes.
+Objectives whose critic sees pairs, whose generator owes more than to please, or whose game differs are subclasses that
+say so in `shown`, `owed` or `phases`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairway.core.capability import HasDecoder
-from fairway.core.numerics import gradient
 from fairway.core.objective import Batch, Loss, Objective, Optimisation, Phase
 from fairway.core.random import Rows
-from fairway.networks.joined import joined, width
-from fairway.networks.mlp import MLP
+from fairway.networks.critic import MLPCritic
+from fairway.networks.joined import width
+from fairway.objectives.critic_losses import DIVERGENCES, Divergence
+from fairway.objectives.critic_penalties import PENALTIES, Penalty, between, logits_and_slopes, slopes
 from fairway.samplers.mcmc import frozen
 
-Critic = Callable[[Tensor, Tensor | None], Tensor]
-Penalty = Callable[[Critic, Tensor, Tensor, Tensor | None, Tensor], Tensor]
+RULES = ("alternating", "simultaneous", "extragradient")
+SATURATED = 0.995  # share of pairs that a critic orders rightly, from which it teaches nothing more
 
 
-def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
-    """Logits (B,), (B,) -> (B,): minus the critic's estimate of the distance."""
-    return fake - real
+class Shown(NamedTuple):
+    """What the critic is shown: rows (B, *U) and what goes with them (B, ...)."""
 
-
-def wasserstein_generator(fake: Tensor, real: Tensor) -> Tensor:
-    """Logits (B,), (B,) -> (B,)."""
-    return -fake
-
-
-def non_saturating_critic(real: Tensor, fake: Tensor) -> Tensor:
-    """Logits (B,), (B,) -> (B,): cross-entropy of telling real from fake, nats."""
-    return F.softplus(-real) + F.softplus(fake)
-
-
-def non_saturating_generator(fake: Tensor, real: Tensor) -> Tensor:
-    """Logits (B,), (B,) -> (B,): cross-entropy of being taken for real, nats."""
-    return F.softplus(-fake)
-
-
-def no_penalty(critic: Critic, real: Tensor, fake: Tensor, context: Tensor | None, uniforms: Tensor) -> Tensor:
-    """(B,) zeros."""
-    return torch.zeros_like(uniforms)
-
-
-def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, context: Tensor | None, uniforms: Tensor) -> Tensor:
-    """(B,): (|grad critic| - 1)^2 at one point on each segment between a real and a fake row.
-
-    Args:
-        critic: (u, context) -> (B,) logits, one row at a time (no batch statistics).
-        real, fake: (B, *U).
-        context: (B, ...), held fixed.
-        uniforms: (B,) in [0, 1), where on the segment.
-    """
-    share = uniforms.reshape(-1, *[1] * (real.ndim - 1))
-    slope = gradient(lambda u: critic(u, context).sum(), (share * real + (1 - share) * fake).detach())
-    return (slope.flatten(1).norm(dim=1) - 1).square()
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """What the two players minimise, per row, from raw logits."""
-
-    critic: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor, Tensor], Tensor]
-
-
-DIVERGENCES = {
-    "wasserstein": Divergence(wasserstein_critic, wasserstein_generator),
-    "non_saturating": Divergence(non_saturating_critic, non_saturating_generator),
-}
-PENALTIES = {"none": no_penalty, "gradient": gradient_penalty}
-
-
-class MLPCritic(nn.Module):
-    """(u, context) -> (B,): an MLP on the flattened row and its context."""
-
-    def __init__(self, inputs: int, hidden: Sequence[int]) -> None:
-        super().__init__()
-        self.network = MLP(inputs, 1, hidden, act="leaky_relu")
-
-    def forward(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        out: Tensor = self.network(joined(u, context)).squeeze(1)
-        return out
+    u: Tensor
+    context: Tensor | None
 
 
 class Adversarial(Objective):
@@ -110,76 +48,196 @@ class Adversarial(Objective):
     1e-4 is for deep convolutions and days.
 
     Args:
-        divergence: "wasserstein" or "non_saturating".
-        penalty: "gradient" or "none".
+        divergence: a name of DIVERGENCES, such as "wasserstein", "non_saturating", "relativistic", or an f-divergence.
+        penalty: "gradient", "r1", "r2", "r1_r2", "none"; "clip" holds every weight of the critic within +- `weight`.
         weight: of the penalty.
+        every: the penalty in every so many-th step, as many times as heavy.
         critic_steps: the critic's moves, each on a fresh batch, before the generator's one.
-        critic_hidden: widths of the default critic, an MLP.
-        lr: of both players.
-        critic: your own (u, context) -> (B,) logits, u in model units; None for an MLP.
+        critic_hidden: widths of the default critic; None for the model's own choice.
+        views: what is done to real and fake rows alike before the critic sees them; see `views`.
+        rule: "alternating"; "simultaneous" and "extragradient" compute the moves of both players first.
+        monitor: a metric's name ("coverage", "sliced_wasserstein") by which the best weights are kept; None for the
+            last ones.
+        critic: your own (u, context) -> (B,) logits, or (B, ...) of patches, u in model units; None for the model's.
     """
 
     requires = (HasDecoder,)
-    monitor: ClassVar[str | None] = None
-    optimisation = Optimisation(lr=4e-3, betas=(0.0, 0.9), clip=None, ema=0.995)
+    monitor: str | None = None  # type: ignore[misc]
+    optimisation: Optimisation = Optimisation(lr=4e-3, betas=(0.0, 0.9), clip=None, ema=0.995)  # type: ignore[misc]
     batch_size = 64
+    stops_early: ClassVar[bool] = False
 
     def __init__(
         self,
         divergence: str = "wasserstein",
         penalty: str = "gradient",
         weight: float = 10.0,
+        every: int = 1,
         critic_steps: int = 5,
-        critic_hidden: Sequence[int] = (128, 128, 128),
+        critic_hidden: Sequence[int] | None = None,
+        views: Sequence[nn.Module] = (),
+        rule: str = "alternating",
+        monitor: str | None = None,
         critic: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.divergence: Divergence = _named(DIVERGENCES, divergence, "divergence")
         self.penalty: Penalty = _named(PENALTIES, penalty, "penalty")
-        self.weight, self.critic_steps = weight, critic_steps
-        self.critic_hidden, self.critic = tuple(critic_hidden), critic
+        self.rule: str = _named(dict(zip(RULES, RULES, strict=True)), rule, "rule")
+        if rule != "alternating" and critic_steps != 1:
+            raise ValueError(f"expected critic_steps=1 where players move {rule}ly, got {critic_steps}")
+        self.weight, self.every, self.critic_steps, self.monitor = weight, every, critic_steps, monitor
+        self.critic_hidden, self.critic = None if critic_hidden is None else tuple(critic_hidden), critic
+        self.views = nn.ModuleList(views)
 
+    # -- who plays ----------------------------------------------------------------------------------------------
     def setup(self, model: Any) -> None:
+        self.optimisation = getattr(model, "optimisation", self.optimisation)  # both players move alike
         if self.critic is None:
-            context = None if model.context_preprocess is None else model.context_preprocess.model_event
-            self.critic = MLPCritic(width(model.model_event, context), self.critic_hidden)
+            self.critic = self.default_critic(model)
+
+    def default_critic(self, model: Any) -> nn.Module:
+        """The critic that the model proposes for what it is shown; a perceptron where it proposes none."""
+        own = getattr(model, "default_critic", None)
+        if own is not None:
+            critic: nn.Module = own(self.critic_hidden, self.context_dims(model))
+            return critic
+        return MLPCritic(model.model_event.dims + self.context_dims(model), self.critic_hidden or (128, 128, 128))
+
+    def context_dims(self, model: Any) -> int:
+        """Entries of what the critic is shown beside a row."""
+        return 0 if model.context_preprocess is None else width(model.context_preprocess.model_event)
 
     def phases(self, model: Any) -> tuple[Phase, ...]:
-        return (Phase("critic", times=self.critic_steps), Phase("model"))
+        lazy = (Phase("critic", every=self.every, after=self._clip),) if self.every > 1 else ()
+        return (Phase("critic", times=self.critic_steps, after=self._clip), *lazy, Phase("model"))
 
     def players(self, model: Any) -> dict[str, nn.Module]:
         if self.critic is None:
             raise ValueError("expected a critic: call setup(model) first")
         return {"model": model, "critic": self.critic}
 
+    @property
+    def _clip(self) -> Callable[[Any], None] | None:
+        """What is done to the critic after its move."""
+        return self._clamp if self.penalty.at == "weights" else None
+
+    @torch.no_grad()
+    def _clamp(self, model: Any) -> None:
+        assert self.critic is not None
+        torch._foreach_clamp_min_(list(self.critic.parameters()), -self.weight)
+        torch._foreach_clamp_max_(list(self.critic.parameters()), self.weight)
+
+    # -- what they play -----------------------------------------------------------------------------------------
+    def shown(self, batch: Batch, model: Any, noise: Tensor) -> tuple[Shown, Shown]:
+        """What the critic is shown of the data, and of the generator."""
+        return Shown(batch.u, batch.context), Shown(model._decode(noise, batch.context), batch.context)
+
+    def owed(self, batch: Batch, model: Any, fake: Shown) -> dict[str, Tensor]:
+        """What the generator owes besides pleasing the critic: named costs, summed."""
+        return {}
+
     def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
         noise = generator.normal(*model.latent_event.shape)
-        if phase.player == "critic":
-            return self._critic_loss(batch, model, noise, generator.spawn(1).uniform())
-        return self._generator_loss(batch, model, noise)
-
-    def _critic_loss(self, batch: Batch, model: Any, noise: Tensor, uniforms: Tensor) -> Loss:
-        context = None if batch.context is None else batch.context.detach()
+        if phase.player == "model":
+            return self.generator_loss(batch, model, noise, generator)
         with torch.no_grad():
-            fake = model._decode(noise, context)
-        real_logit, fake_logit = self._logits(batch.u, fake, context)
-        loss = batch.mean(self.divergence.critic(real_logit, fake_logit))
-        penalty = batch.mean(self.penalty(self.critic, batch.u, fake, context, uniforms))  # type: ignore[arg-type]
-        terms = {"critic": loss, "penalty": penalty, "gap": batch.mean(real_logit - fake_logit)}
-        return Loss(loss + self.weight * penalty, terms)
+            real, fake = (_constant(side) for side in self.shown(batch, model, noise))
+        real, fake = self._viewed(real, fake, generator)
+        if phase.every > 1:
+            _, _, penalty = self._penalised(real, fake, generator.spawn(1).uniform())
+            cost = batch.mean(penalty)
+            return Loss(self.weight * self.every * cost, {"penalty": cost})
+        return self.critic_loss(batch, real, fake, generator.spawn(1).uniform())
 
-    def _generator_loss(self, batch: Batch, model: Any, noise: Tensor) -> Loss:
-        fake = model._decode(noise, batch.context)
+    def critic_loss(self, batch: Batch, real: Shown, fake: Shown, uniforms: Tensor) -> Loss:
+        """The critic's loss on what it is shown, detached; uniforms (B,) for a penalty between."""
+        if self.every > 1 or self.penalty.at in ("none", "weights"):
+            real_logit, fake_logit = self.logits(real, fake)
+            penalty = None
+        else:
+            real_logit, fake_logit, penalty = self._penalised(real, fake, uniforms)
+        loss = batch.mean(per_row(self.divergence.critic(real_logit, fake_logit)))
+        gap = per_row(real_logit - fake_logit).detach()
+        terms = {"critic": loss, "gap": batch.mean(gap), "accuracy": batch.mean((gap > 0).to(gap.dtype))}
+        if penalty is None:
+            return Loss(loss, terms)
+        cost = batch.mean(penalty)
+        return Loss(loss + self.weight * cost, {**terms, "penalty": cost})
+
+    def generator_loss(self, batch: Batch, model: Any, noise: Tensor, generator: Rows) -> Loss:
+        """What the critic makes of the fakes, and what else is owed."""
+        real, fake = self.shown(batch, model, noise)
         with frozen(self.critic):  # type: ignore[arg-type]
-            real_logit, fake_logit = self._logits(batch.u, fake, batch.context)
-        loss = batch.mean(self.divergence.generator(fake_logit, real_logit))
-        return Loss(loss, {"generator": loss})
+            real_logit, fake_logit = self.logits(*self._viewed(real, fake, generator))
+        loss = batch.mean(per_row(self.divergence.generator(fake_logit, real_logit)))
+        owed = self.owed(batch, model, fake)
+        return Loss(loss + sum(owed.values()), {"generator": loss, **owed})
 
-    def _logits(self, real: Tensor, fake: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """One pass of the critic over both, (B,) each."""
-        twice = None if context is None else torch.cat([context, context])
-        logits = self.critic(torch.cat([real, fake]), twice)  # type: ignore[misc]
-        return logits[: len(real)], logits[len(real) :]
+    def diagnose(self, means: dict[str, float]) -> str | None:
+        if means.get("accuracy", 0.0) < SATURATED:
+            return None
+        return (
+            f"the critic tells {100 * means['accuracy']:.1f} % of the draws from data, so the generator hardly learns: "
+            "try penalty='r1_r2' or 'gradient' with a larger weight, fewer critic_steps, or views=(InstanceNoise(),)"
+        )
+
+    # -- what the critic says -------------------------------------------------------------------------------------
+    @property
+    def _together(self) -> bool:
+        """Whether real and fake rows may pass together: nothing in the critic norms over the batch."""
+        return not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.critic.modules())  # type: ignore[union-attr]
+
+    def logits(self, real: Shown, fake: Shown) -> tuple[Tensor, Tensor]:
+        """The critic's answers, (B,) each or (B, ...) of patches; one pass over both where rows do not mix."""
+        if not self._together:
+            return self.critic(*real), self.critic(*fake)  # type: ignore[misc]
+        logits = self.critic(*_both(real, fake))  # type: ignore[misc]
+        return logits[: len(real.u)], logits[len(real.u) :]
+
+    def _penalised(self, real: Shown, fake: Shown, uniforms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The answers, and the penalty (B,)."""
+        critic: Any = self.critic
+        if self.penalty.at == "both" and self._together:
+            logits, slope = logits_and_slopes(critic, *_both(real, fake))
+            n, cost = len(real.u), self.penalty.cost(slope)
+            return logits[:n], logits[n:], cost[:n] + cost[n:]
+        if self.penalty.at in ("real", "fake", "both"):
+            answers, costs = [], []
+            for side, name in ((real, "real"), (fake, "fake")):
+                if self.penalty.at not in (name, "both"):
+                    answers.append(critic(*side))
+                    continue
+                logit, slope = logits_and_slopes(critic, *side)
+                answers.append(logit)
+                costs.append(self.penalty.cost(slope))
+            return answers[0], answers[1], torch.stack(costs).sum(0)
+        point = between(real.u, fake.u, uniforms)
+        return *self.logits(real, fake), self.penalty.cost(slopes(critic, point, real.context))
+
+    def _viewed(self, real: Shown, fake: Shown, generator: Rows) -> tuple[Shown, Shown]:
+        """Both sides through the views, each with noise of its own."""
+        for number, view in enumerate(self.views):
+            real = real._replace(u=view(real.u, generator.spawn(2, number)))
+            fake = fake._replace(u=view(fake.u, generator.spawn(3, number)))
+        return real, fake
+
+
+def per_row(x: Tensor) -> Tensor:
+    """(B, ...) -> (B,): the mean over patches."""
+    return x.flatten(1).mean(1) if x.ndim > 1 else x
+
+
+def _constant(side: Shown) -> Shown:
+    """Without gradient."""
+    return Shown(side.u.detach(), None if side.context is None else side.context.detach())
+
+
+def _both(real: Shown, fake: Shown) -> tuple[Tensor, Tensor | None]:
+    """Both sides one after the other."""
+    if real.context is None or fake.context is None:
+        return torch.cat([real.u, fake.u]), None
+    return torch.cat([real.u, fake.u]), torch.cat([real.context, fake.context])
 
 
 def _named(table: dict[str, Any], name: str, what: str) -> Any:

@@ -34,16 +34,43 @@ from fairway.training.engine import engine_of
 from fairway.training.guard import Diverged, Window, not_finite
 from fairway.training.history import History, Journal
 from fairway.training.interrupt import Interrupted, Signals, interruptible
+from fairway.training.log import logger
 from fairway.training.monitor import Monitor
 from fairway.training.optim import Average
 from fairway.training.plan import Plan
 from fairway.training.players import counterpart, drops, how, movers
+from fairway.training.rules import RULES, Move
 from fairway.training.rehearse import rehearsed
 
 OVERRUN = 1.25  # a run may take this many times its budget before the clock ends it
 FAILURES = (torch.linalg.LinAlgError, ChainError)  # how numbers that left their scale may show
 LISTEN = 10  # steps after which several processes ask each other for signals
 LOSS, DROPOUT = 11, 12  # streams of the fit's seed
+
+
+class _Move:
+    """One player's move: a loss on a batch of its own, its gradient, a step of the player's optimiser."""
+
+    def __init__(self, run: "Run", phase: Phase, seed: int) -> None:
+        self.run, self.phase, self.seed = run, phase, seed
+        self.mover, self.batch = run.movers[phase.player], run.batches.next()
+        self.parameters = self.mover.parameters
+
+    def gradients(self) -> None:
+        """Of the loss at the parameters as they stand."""
+        run = self.run
+        if self.phase.before:
+            self.phase.before(run.model)
+        self.loss = run.engine.loss(self.batch, self.phase, run._noise(self.seed, len(self.batch)))
+        run._lr = self.mover.set_lr(run.step, run.plan.steps)
+        run.engine.gradients(self.loss.total, self.parameters)
+
+    def step(self) -> None:
+        """Along the gradients."""
+        norm = self.mover.move()
+        if self.phase.after:
+            self.phase.after(self.run.model)
+        self.run._window.add(self.run.step, self.phase.player, self.loss.total, self.loss.terms, norm)
 
 
 class Run:
@@ -87,6 +114,8 @@ class Run:
         self._place = {"dtype": self.model.dtype, "device": self.model.device, "shared_by": parallel.size()}
         self._window = Window()
         self._good: checkpoint.Snapshot | None = None
+        self._finding: str | None = None
+        self._said = False
 
     @property
     def leads(self) -> bool:
@@ -125,24 +154,16 @@ class Run:
 
     def _take_step(self) -> None:
         with seeded(mix(self.plan.seed, DROPOUT, self.step)) if self._drops else nullcontext():
-            for index, phase in enumerate(self.phases):
-                if self.step % phase.every == 0:
-                    for repeat in range(phase.times):
-                        self._move(phase, mix(self.plan.seed, LOSS, self.step, index, repeat))
+            RULES[self.objective.rule](self._moves())
         self.average.update(self.step)
         self.step += 1
 
-    def _move(self, phase: Phase, seed: int) -> None:
-        if phase.before:
-            phase.before(self.model)
-        batch, mover = self.batches.next(), self.movers[phase.player]
-        loss = self.engine.loss(batch, phase, self._noise(seed, len(batch)))
-        self._lr = mover.set_lr(self.step, self.plan.steps)
-        self.engine.gradients(loss.total, mover.parameters)
-        norm = mover.move()
-        if phase.after:
-            phase.after(self.model)
-        self._window.add(self.step, phase.player, loss.total, loss.terms, norm)
+    def _moves(self) -> Iterator[Move]:
+        """The moves of this step, in the order of the phases."""
+        for index, phase in enumerate(self.phases):
+            if self.step % phase.every == 0:
+                for repeat in range(phase.times):
+                    yield _Move(self, phase, mix(self.plan.seed, LOSS, self.step, index, repeat))
 
     def _noise(self, seed: int, n: int) -> Rows:
         """The noise of this process's rows of a batch."""
@@ -216,10 +237,19 @@ class Run:
     def _log(self) -> None:
         self._check()
         row = {"step": self.step, "seconds": round(self._tick(), 4), "lr": self._lr}
-        row |= self._window.means() | self.model.health()
+        means = self._window.means()
+        row |= means | self.model.health()
         self._record(row)
+        self._say(self.objective.diagnose(means))
         for callback in self.callbacks:
             callback.on_log(self, row)
+
+    def _say(self, finding: str | None) -> None:
+        """A diagnosis that holds for two rows of the log running, once."""
+        if finding and self._finding and self.leads and not self._said:
+            logger.warning("step %d: %s", self.step, finding)
+            self._said = True
+        self._finding = finding
 
     def _record(self, row: dict[str, Any]) -> None:
         self.history.add(row)
@@ -236,7 +266,7 @@ class Run:
             else:
                 self.stale += 1
         self._record({"step": self.step, "seconds": round(self._tick(), 4), "monitor": value})
-        if self.stale > self.plan.patience and not self.history.stopped:
+        if self.stale > self.plan.patience and self.objective.stops_early and not self.history.stopped:
             self.history.stopped = f"no improvement in {self.stale} evaluations"
         for callback in self.callbacks:
             callback.on_evaluate(self, value)

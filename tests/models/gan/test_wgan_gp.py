@@ -7,7 +7,8 @@ from fairway.core.event import Event
 from fairway.core.objective import Batch, Phase
 from fairway.core.random import Rows, seeded
 from fairway.models.gan.wgan_gp import WGANGP
-from fairway.objectives.adversarial import gradient_penalty, wasserstein_critic, wasserstein_generator
+from fairway.objectives.critic_losses import wasserstein_critic, wasserstein_generator
+from fairway.objectives.critic_penalties import PENALTIES
 
 
 def move(objective, model, phase, batch, optimiser, seed):
@@ -40,7 +41,7 @@ def test_preset_of_the_paper():
     critic, model = objective.phases(None)
     assert (objective.weight, critic.player, critic.times, model.player, model.times) == (10, "critic", 5, "model", 1)
     assert objective.divergence.critic is wasserstein_critic and objective.divergence.generator is wasserstein_generator
-    assert objective.penalty is gradient_penalty
+    assert objective.penalty is PENALTIES["gradient"]
     assert objective.optimisation_of("critic").betas == (0.0, 0.9)
 
 

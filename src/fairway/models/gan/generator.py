@@ -10,7 +10,7 @@ dequantised and standardised, because the critic's gradient must flow through a 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairway.core.capability import HasDecoder, HasSample
 from fairway.core.event import Event
@@ -18,8 +18,11 @@ from fairway.core.model import Case, Model
 from fairway.core.objective import Objective
 from fairway.core.preprocessing import Preprocessing, continuous, dequantised
 from fairway.core.random import Rows
+from fairway.networks.critic import MLPCritic
 from fairway.networks.joined import joined, width
 from fairway.networks.mlp import MLP
+
+PERCEPTRON = (128, 128, 128)
 
 
 class Generator(HasDecoder, HasSample, Model):
@@ -30,6 +33,7 @@ class Generator(HasDecoder, HasSample, Model):
         context_event: what one context is, or None.
         latent: dimensions of the noise.
         hidden: widths of the layers.
+        act: activation between them.
     """
 
     accepts = ("real", "bounded", "positive", "integer", "binary")
@@ -48,12 +52,29 @@ class Generator(HasDecoder, HasSample, Model):
         context_event: Event | None = None,
         *,
         latent: int = 16,
-        hidden: Sequence[int] = (128, 128, 128),
+        hidden: Sequence[int] = PERCEPTRON,
+        act: str = "silu",
     ) -> None:
         super().__init__(event, context_event)
-        self.latent = latent
-        context = None if self.context_preprocess is None else self.context_preprocess.model_event
-        self.network = MLP(latent + width(context), self.model_event.dims, hidden)
+        self.latent, self.hidden, self.act = latent, tuple(hidden), act
+        self.network = self._network()
+
+    @property
+    def context_dims(self) -> int:
+        """Entries of a context in model units, 0 for none."""
+        return 0 if self.context_preprocess is None else width(self.context_preprocess.model_event)
+
+    def _network(self) -> nn.Module:
+        """(z, context) side by side -> (B, dims)."""
+        return MLP(self.latent + self.context_dims, self.model_event.dims, self.hidden, self.act)
+
+    def default_critic(self, hidden: Sequence[int] | None, context: int) -> nn.Module:
+        """A critic for this model's draws; see `Adversarial`.
+
+        Args:
+            hidden: its widths, None for a choice. context: entries of what it is shown beside a row.
+        """
+        return MLPCritic(self.model_event.dims + context, hidden or PERCEPTRON)
 
     def preprocessing(self, event: Event) -> Preprocessing:
         return dequantised(event) if event.counted else continuous(event)

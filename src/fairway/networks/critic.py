@@ -1,0 +1,37 @@
+"""A critic for vectors: one logit for a row and its context, by a perceptron on both.
+
+    d(u, c) = W_L act(... act(W_1 [u, c] + b_1)) + b_L          u (B, *U), c (B, ...) or none, d (B,)
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from fairway.core.config import Configurable
+from fairway.networks.joined import joined
+from fairway.networks.mlp import MLP
+
+
+class MLPCritic(Configurable, nn.Module):
+    """(u, context) -> (B,): an MLP on the flattened row and its context.
+
+    Args:
+        inputs: entries of a row and its context together.
+        hidden: widths.
+        act: name of the activation.
+
+    >>> import torch
+    >>> MLPCritic(5, (8,))(torch.zeros(4, 3), torch.zeros(4, 2)).shape
+    torch.Size([4])
+    """
+
+    role: ClassVar[str] = "network"
+
+    def __init__(self, inputs: int, hidden: Sequence[int] = (128, 128, 128), act: str = "leaky_relu") -> None:
+        super().__init__()
+        self.network = MLP(inputs, 1, hidden, act=act)
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        out: Tensor = self.network(joined(u, context)).squeeze(1)
+        return out
