@@ -89,6 +89,7 @@ class Adversarial(Objective):
         self.weight, self.every, self.critic_steps, self.monitor = weight, every, critic_steps, monitor
         self.critic_hidden, self.critic = None if critic_hidden is None else tuple(critic_hidden), critic
         self.views = nn.ModuleList(views)
+        self._norms: bool | None = None  # found when first asked, as a walk through the modules takes long
 
     # -- who plays ----------------------------------------------------------------------------------------------
     def setup(self, model: Any) -> None:
@@ -168,8 +169,12 @@ class Adversarial(Objective):
     def generator_loss(self, batch: Batch, model: Any, noise: Tensor, generator: Rows) -> Loss:
         """What the critic makes of the fakes, and what else is owed."""
         real, fake = self.shown(batch, model, noise)
+        real, seen = self._viewed(real, fake, generator)
         with frozen(self.critic):  # type: ignore[arg-type]
-            real_logit, fake_logit = self.logits(*self._viewed(real, fake, generator))
+            if self.divergence.both:
+                real_logit, fake_logit = self.logits(real, seen)
+            else:
+                real_logit = fake_logit = self.critic(*seen)  # type: ignore[misc]
         loss = batch.mean(per_row(self.divergence.generator(fake_logit, real_logit)))
         owed = self.owed(batch, model, fake)
         return Loss(loss + sum(owed.values()), {"generator": loss, **owed})
@@ -186,7 +191,10 @@ class Adversarial(Objective):
     @property
     def _together(self) -> bool:
         """Whether real and fake rows may pass together: nothing in the critic norms over the batch."""
-        return not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.critic.modules())  # type: ignore[union-attr]
+        if self._norms is None:
+            assert self.critic is not None
+            self._norms = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.critic.modules())
+        return not self._norms
 
     def logits(self, real: Shown, fake: Shown) -> tuple[Tensor, Tensor]:
         """The critic's answers, (B,) each or (B, ...) of patches; one pass over both where rows do not mix."""

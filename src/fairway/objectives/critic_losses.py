@@ -34,10 +34,12 @@ class Divergence:
     Args:
         critic: (real (B,), fake (B,)) -> (B,).
         generator: (fake (B,), real (B,)) -> (B,).
+        both: whether the generator's loss depends on real rows.
     """
 
     critic: Logits
     generator: Logits
+    both: bool = False
 
 
 def non_saturating_critic(real: Tensor, fake: Tensor) -> Tensor:
@@ -102,6 +104,6 @@ DIVERGENCES = {
     "smoothed": Divergence(smoothed_critic, non_saturating_generator),
     "hinge": Divergence(hinge_critic, wasserstein_generator),
     "least_squares": Divergence(least_squares_critic, least_squares_generator),
-    "relativistic": Divergence(relativistic_critic, relativistic_generator),
+    "relativistic": Divergence(relativistic_critic, relativistic_generator, both=True),
     **{name: Divergence(law.critic, law.generator) for name, law in F_GANS.items()},
 }
