@@ -11,6 +11,7 @@ from fairway.networks.critic import MLPCritic
 from fairway.objectives.adversarial import Adversarial, Shown
 from fairway.objectives.critic_losses import DIVERGENCES
 from fairway.samplers.mcmc import frozen
+from fairway.training.fit import fit
 
 CRITIC, MODEL = Phase("critic"), Phase("model")
 
@@ -99,3 +100,94 @@ def test_errors_say_what_to_do(model):
         Adversarial("js")
     with pytest.raises(ValueError, match=r"call setup\(model\) first"):
         Adversarial().players(model)
+    with pytest.raises(ValueError, match="expected penalty among none, .*; got 'r3'"):
+        Adversarial(penalty="r3")
+    with pytest.raises(ValueError, match="expected rule among alternating, simultaneous, extragradient; got 'turns'"):
+        Adversarial(rule="turns")
+    with pytest.raises(ValueError, match="expected critic_steps=1 where players move simultaneously, got 5"):
+        Adversarial(rule="simultaneous")
+
+
+def test_lazy_penalties_are_moves_of_their_own_and_as_many_times_as_heavy(model):
+    often, lazy = (ready(model, critic=Linear(3.0, 4.0), penalty="r1_r2", weight=0.5, every=k) for k in (1, 16))
+    assert [(p.player, p.every) for p in lazy.phases(model)] == [("critic", 1), ("critic", 16), ("model", 1)]
+    plain, penalty, _ = lazy.phases(model)
+    one = often.loss(batch(), model, phase=CRITIC, generator=Rows(0, 16))
+    two = lazy.loss(batch(), model, phase=plain, generator=Rows(0, 16))
+    assert "penalty" not in two.terms
+    torch.testing.assert_close(two.total, one.terms["critic"])
+    alone = lazy.loss(batch(), model, phase=penalty, generator=Rows(0, 16))
+    torch.testing.assert_close(alone.total, torch.tensor(16 * 0.5 * 25.0))  # |(3, 4)|^2 / 2 on both sides
+    torch.testing.assert_close(one.total - one.terms["critic"], torch.tensor(0.5 * 25.0))
+
+
+@pytest.mark.parametrize(("penalty", "cost"), [("r1", 0.5), ("r2", 4.5), ("r1_r2", 5.0)])
+def test_each_side_pays_where_it_lies(model, penalty, cost):
+    """d(u) = |u|^2 / 2 has slope u: real rows at distance 1, fakes at distance 3."""
+
+    class Bowl(torch.nn.Module):
+        def forward(self, u, context=None):
+            return 0.5 * u.square().sum(1)
+
+    objective = Adversarial(penalty=penalty, critic=Bowl())
+    real, fake = torch.tensor([[1.0, 0.0]] * 4), torch.tensor([[0.0, 3.0]] * 4)
+    loss = objective.critic_loss(Batch(real), Shown(real, None), Shown(fake, None), torch.zeros(4))
+    torch.testing.assert_close(loss.terms["penalty"], torch.tensor(cost))
+
+
+def test_patches_count_as_their_mean(model):
+    class Patches(torch.nn.Module):
+        def forward(self, u, context=None):
+            return torch.stack([u, 3 * u], 1)
+
+    rows = batch(3)
+    got = Adversarial(critic=Patches(), penalty="none").loss(rows, model, phase=MODEL, generator=Rows(0, 3))
+    fake = model._decode(Rows(0, 3).normal(2), rows.context)
+    torch.testing.assert_close(got.total, -2 * fake.mean())
+
+
+def test_views_come_between_rows_and_critic_with_noise_of_their_own(model):
+    seen = []
+
+    class Shift(torch.nn.Module):
+        def forward(self, u, rows):
+            seen.append(rows.uniform())
+            return u + 100
+
+    class Spy(torch.nn.Module):
+        def forward(self, u, context=None):
+            assert (u > 50).all()
+            return u.sum(1)
+
+    objective = Adversarial(critic=Spy(), penalty="none", views=(Shift(),))
+    for phase in (CRITIC, MODEL):
+        objective.loss(batch(), model, phase=phase, generator=Rows(0, 16))
+    assert len(seen) == 4 and (seen[0] != seen[1]).any()
+
+
+def test_the_critic_that_tells_all_is_named_with_what_to_change():
+    assert Adversarial().diagnose({"accuracy": 0.8}) is None and Adversarial().diagnose({}) is None
+    assert "penalty='r1_r2'" in Adversarial().diagnose({"accuracy": 1.0})
+
+
+def test_a_saturated_run_says_so_once(caplog):
+    class Sure(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, u, context=None):
+            return self.w * torch.tanh((u[:, 0] - 5e4) / 1e4)
+
+    far = 1e5 + torch.rand(100, 2)
+    objective = Adversarial("non_saturating", "none", critic_steps=1, critic=Sure())
+    fit("gan", far, objective=objective, preprocess=False, hidden=(4,), steps=40, log_every=5, seed=0)
+    assert len([line for line in caplog.messages if "hardly learns" in line]) == 1
+
+
+def test_a_monitor_picks_weights_and_ends_nothing():
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    options = {"hidden": (4,), "critic_hidden": (4,), "steps": 200, "evaluate_every": 5, "seed": 0}
+    model = fit("gan", x, **options, **{"objective.monitor": "sliced_wasserstein"})
+    assert model.history.steps == 200 and model.history.stopped == "all steps taken"
+    assert 0 < model.history.best_step < 200

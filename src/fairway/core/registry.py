@@ -41,6 +41,7 @@ HOMES = {
     "preprocessing": "fairway.core.preprocessing:preprocessings",
     "metric": "fairway.metrics.registry:metrics",
     "pairing": "fairway.objectives.couplings:couplings",
+    "view": "fairway.objectives.views:views",
 }
 
 

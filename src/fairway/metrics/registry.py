@@ -9,6 +9,7 @@ from fairway.core.registry import Registry
 METRICS = {
     "nll": "fairway.metrics.evaluate:nll",
     "sliced_wasserstein": "fairway.metrics.divergence:sample_distance",
+    "coverage": "fairway.metrics.features.uncovered:uncovered",
 }
 
 metrics = Registry("metric", METRICS)

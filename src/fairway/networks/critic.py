@@ -1,6 +1,8 @@
 """A critic for vectors: one logit for a row and its context, by a perceptron on both.
 
     d(u, c) = W_L act(... act(W_1 [u, c] + b_1)) + b_L          u (B, *U), c (B, ...) or none, d (B,)
+
+What stands in the last bracket, `features`, is what the critic sees of a row (see `objectives.feature_matching`).
 """
 
 from collections.abc import Sequence
@@ -31,6 +33,11 @@ class MLPCritic(Configurable, nn.Module):
     def __init__(self, inputs: int, hidden: Sequence[int] = (128, 128, 128), act: str = "leaky_relu") -> None:
         super().__init__()
         self.network = MLP(inputs, 1, hidden, act=act)
+
+    def features(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, the last of `hidden`): what the critic made of a row and its context."""
+        out: Tensor = self.network.layers[:-1](joined(u, context))
+        return out
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         out: Tensor = self.network(joined(u, context)).squeeze(1)

@@ -14,6 +14,7 @@ say so in `shown`, `owed` or `phases`.
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -26,6 +27,7 @@ from fairway.networks.critic import MLPCritic
 from fairway.networks.joined import width
 from fairway.objectives.critic_losses import DIVERGENCES, Divergence
 from fairway.objectives.critic_penalties import PENALTIES, Penalty, between, logits_and_slopes, slopes
+from fairway.objectives.views import View
 from fairway.samplers.mcmc import frozen
 
 RULES = ("alternating", "simultaneous", "extragradient")
@@ -88,7 +90,7 @@ class Adversarial(Objective):
             raise ValueError(f"expected critic_steps=1 where players move {rule}ly, got {critic_steps}")
         self.weight, self.every, self.critic_steps, self.monitor = weight, every, critic_steps, monitor
         self.critic_hidden, self.critic = None if critic_hidden is None else tuple(critic_hidden), critic
-        self.views = nn.ModuleList(views)
+        self.views = nn.ModuleList(deepcopy(view) for view in views)  # what they remember is of this run
         self._norms: bool | None = None  # found when first asked, as a walk through the modules takes long
 
     # -- who plays ----------------------------------------------------------------------------------------------
@@ -158,6 +160,9 @@ class Adversarial(Objective):
             penalty = None
         else:
             real_logit, fake_logit, penalty = self._penalised(real, fake, uniforms)
+        for view in self.views:
+            if isinstance(view, View):
+                view.observe(real_logit.detach())
         loss = batch.mean(per_row(self.divergence.critic(real_logit, fake_logit)))
         gap = per_row(real_logit - fake_logit).detach()
         terms = {"critic": loss, "gap": batch.mean(gap), "accuracy": batch.mean((gap > 0).to(gap.dtype))}

@@ -65,7 +65,7 @@ def two_sided(divergence: str) -> Divergence:
     tensor([3.])
     """
     game, encoder = DIVERGENCES[divergence], ENCODERS[divergence]
-    return Divergence(game.critic, lambda fake, real: game.generator(fake, real) + encoder(real))
+    return Divergence(game.critic, lambda fake, real: game.generator(fake, real) + encoder(real), both=True)
 
 
 class Bidirectional(Adversarial):
