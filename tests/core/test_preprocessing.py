@@ -20,10 +20,12 @@ from fairway.core.preprocessing import (
     OneHot,
     Preprocessing,
     Standardise,
+    Symmetric,
     context_default,
     continuous,
     countable,
     preprocessings,
+    symmetric,
 )
 from fairway.core.random import Rows
 from fairway.testing.data import tiny_data
@@ -33,6 +35,7 @@ MAPS = {
     "identity": Identity(Event((3,))),
     "standardise a table": Standardise(Event((3,))),
     "standardise an image": Standardise(Event((2, 2, 2))),
+    "symmetric": Symmetric(BOUNDED),
     "logit": Logit(BOUNDED),
     "logit with a margin": Logit(BOUNDED, margin=0.05),
     "log": Log(Event((3,), "positive")),
@@ -210,3 +213,29 @@ def test_a_map_of_ones_own_gets_all_rows_and_one_that_measures_nothing_none():
 def test_a_spread_beyond_float64_is_refused():
     with pytest.raises(ValueError, match="expected values whose squares float64 holds"):
         Standardise(Event((1,))).fit(torch.tensor([[1e200], [0.0], [1.0]], dtype=torch.float64))
+
+
+def test_symmetric_units_are_the_range_of_a_tanh():
+    event = Event((3,), "bounded", low=-2.0, high=6.0)
+    x = torch.tensor([[-2.0, 2.0, 6.0]])
+    u, ladj = Symmetric(event).to_model(x)
+    assert u.tolist() == [[-1.0, 0.0, 1.0]]
+    assert ladj.item() == pytest.approx(3 * math.log(2 / 8))
+    assert torch.equal(Symmetric(event).to_data(u), x.double())
+    assert Symmetric(event).to_data(torch.tensor([[9.0, -9.0, 0.0]])).tolist() == [[6.0, -2.0, 2.0]]
+    with pytest.raises(ValueError, match="expected an event with low and high"):
+        Symmetric(Event((3,)))
+
+
+@pytest.mark.parametrize(
+    ("event", "last"),
+    [
+        (Event((4, 4), "integer", low=0, high=9), Symmetric),
+        (Event((4, 4), "bounded", low=0.0, high=1.0), Symmetric),
+        (Event((4, 4)), Standardise),
+        (Event((4, 4), "positive"), Chain),
+    ],
+)
+def test_symmetric_where_there_is_a_range(event, last):
+    chosen = symmetric(event)
+    assert isinstance(chosen.maps[-1] if event.counted else chosen, last)

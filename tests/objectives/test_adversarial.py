@@ -191,3 +191,9 @@ def test_a_monitor_picks_weights_and_ends_nothing():
     model = fit("gan", x, **options, **{"objective.monitor": "sliced_wasserstein"})
     assert model.history.steps == 200 and model.history.stopped == "all steps taken"
     assert 0 < model.history.best_step < 200
+
+
+def test_the_model_may_know_how_long_it_takes(model):
+    assert Adversarial().steps_of(model) is None
+    object.__setattr__(model, "steps", 123)
+    assert Adversarial().steps_of(model) == 123

@@ -139,6 +139,10 @@ class Objective(Configurable, nn.Module, ABC):
         """Rows of a batch unless the user says otherwise."""
         return self.batch_size
 
+    def steps_of(self, model: Any) -> int | None:
+        """Steps of a fit for which neither steps nor a budget were asked; None for the usual number."""
+        return None
+
     def optimisation_of(self, player: str) -> Optimisation:
         """The optimiser's defaults for a player."""
         return self.optimisation

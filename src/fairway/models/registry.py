@@ -34,6 +34,8 @@ MODELS = {
     "r3gan": "fairway.models.gan.r3gan:R3GAN",
     "dcgan": "fairway.models.gan.dcgan:DCGAN",
     "cgan": "fairway.models.gan.cgan:CGAN",
+    "progan": "fairway.models.gan.progan:ProGAN",
+    "biggan": "fairway.models.gan.biggan:BigGAN",
     "pix2pix": "fairway.models.gan.pix2pix:Pix2Pix",
     "pac_gan": "fairway.models.gan.pac_gan:PacGAN",
     "unrolled_gan": "fairway.models.gan.unrolled_gan:UnrolledGAN",

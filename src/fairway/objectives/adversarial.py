@@ -115,6 +115,9 @@ class Adversarial(Objective):
         lazy = (Phase("critic", every=self.every, after=self._clip),) if self.every > 1 else ()
         return (Phase("critic", times=self.critic_steps, after=self._clip), *lazy, Phase("model"))
 
+    def steps_of(self, model: Any) -> int | None:
+        return getattr(model, "steps", None)
+
     def players(self, model: Any) -> dict[str, nn.Module]:
         if self.critic is None:
             raise ValueError("expected a critic: call setup(model) first")

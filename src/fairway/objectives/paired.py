@@ -49,5 +49,8 @@ class Paired(Adversarial):
         if model.context_event is None:
             raise ValueError(f"{self.name()} learns from pairs: {model.name()} has no context; pass context=...")
 
+    def diagnose(self, means: dict[str, float]) -> str | None:
+        return None if self.reconstruction else super().diagnose(means)  # the error teaches where the critic is sure
+
     def owed(self, batch: Batch, model: Any, fake: Shown) -> dict[str, Tensor]:
         return {"reconstruction": self.reconstruction * batch.mean(per_row((fake.u - batch.u).abs()))}

@@ -11,6 +11,8 @@ OBJECTIVES = {
     "counts": "fairway.objectives.counts:Counts",
     "elbo": "fairway.objectives.elbo:ELBO",
     "adversarial": "fairway.objectives.adversarial:Adversarial",
+    "progressive": "fairway.objectives.progressive:Progressive",
+    "orthogonal": "fairway.objectives.orthogonal:Orthogonal",
     "paired": "fairway.objectives.paired:Paired",
     "packing": "fairway.objectives.packing:Packing",
     "unrolled": "fairway.objectives.unrolled:Unrolled",

@@ -5,6 +5,7 @@ from fairway.core.registry import Registry
 SAMPLERS = {
     "direct": "fairway.core.sampler:Direct",
     "temperature": "fairway.samplers.temperature:Temperature",
+    "truncated": "fairway.samplers.truncation:Truncated",
     "guided": "fairway.samplers.guidance:Guided",
     "tweedie": "fairway.samplers.tweedie:Tweedie",
     "mcmc": "fairway.samplers.mcmc:MCMC",

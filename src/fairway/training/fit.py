@@ -172,6 +172,8 @@ def _run(task: Task, stage: Stage, asked: Options, index: int, callbacks: list[C
 
 def _plan(objective: Objective, model: Model, steps: int | None, asked: Options, index: int) -> Plan:
     """What the options say about a stage of gradient descent."""
+    if steps is None and asked.seconds is None:
+        steps = objective.steps_of(model)
     return Plan(
         steps,
         asked.seconds if steps is None else None,

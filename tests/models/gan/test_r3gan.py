@@ -32,3 +32,10 @@ def test_it_keeps_the_ring_at_any_scale_and_rotation():
     found = (model.sample(1000, generator=0) - 7) / scale
     metrics = mode_metrics(found.double(), ring_centres().double() @ turn.T.double(), 0.02)
     assert metrics["captured"].value == 8 and metrics["kl"].value < 0.1
+
+
+def test_steps_are_its_own_unless_asked_otherwise(monkeypatch):
+    monkeypatch.setattr(R3GAN, "steps", 7)
+    x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    assert fit("r3gan", x, hidden=(4,), seed=0).history.steps == 7
+    assert fit("r3gan", x, hidden=(4,), steps=3, seed=0).history.steps == 3

@@ -21,7 +21,7 @@ from fairway.models.gan.generator import Generator
 from fairway.networks.translation import PatchCritic
 
 LEVELS = ("category", "tokens")  # kinds of contexts that come as one plane per level
-CRITIC = (64, 128)
+SIZES = 3  # of pictures in a critic, whose patches are then 38 pixels a side at most
 
 
 class Translator(Generator):
@@ -71,7 +71,7 @@ class Translator(Generator):
 
     def default_critic(self, hidden: Sequence[int] | None, context: int) -> nn.Module:
         planes = channels(self._given) if context else 0
-        return PatchCritic(channels(self.event), planes, hidden or CRITIC, self.critic_norm)
+        return PatchCritic(channels(self.event), planes, hidden or self.hidden[:SIZES], self.critic_norm)
 
     @property
     def _given(self) -> Event:
