@@ -37,6 +37,7 @@ MODELS = {
     "progan": "fairway.models.gan.progan:ProGAN",
     "biggan": "fairway.models.gan.biggan:BigGAN",
     "pix2pix": "fairway.models.gan.pix2pix:Pix2Pix",
+    "cycle_gan": "fairway.models.gan.cycle_gan:CycleGAN",
     "pac_gan": "fairway.models.gan.pac_gan:PacGAN",
     "unrolled_gan": "fairway.models.gan.unrolled_gan:UnrolledGAN",
     # energy

@@ -63,7 +63,8 @@ def as_images(u: Tensor, channels: int, what: str = "images") -> Tensor:
 
 
 def _norm(channels: int) -> nn.Module:
-    return nn.InstanceNorm2d(channels, affine=True)
+    """Each channel of each image at mean 0 and variance 1; as groups of one, which leaves channels last in memory."""
+    return nn.GroupNorm(channels, channels)
 
 
 class _Translator(nn.Module):
@@ -208,11 +209,11 @@ class PatchCritic(Configurable, nn.Module):
     Args:
         channels: of the image that is judged.
         context: channels of the image that it should go with, 0 for none.
-        hidden: channels at each size, from the largest; each has half the sides of the one before it.
+        hidden: channels at each size, from the largest; each has half the sides of the one before it, rounded down.
         norm: "instance", or "none": a logit then depends on its patch alone.
 
     Raises:
-        ValueError: no size, another norm; (when called) other channels, or sides that cannot be halved so often.
+        ValueError: no size, another norm; (when called) other channels, or sides too small to be halved so often.
 
     >>> critic = PatchCritic(3, hidden=(8, 16))
     >>> critic(torch.zeros(5, 3, 32, 24)).shape, critic.patch
@@ -236,6 +237,19 @@ class PatchCritic(Configurable, nn.Module):
         self.norms = nn.ModuleList(_norm(b) if n else nn.Identity() for (_, b), n in zip(pairs, normed, strict=True))
         self.last = nn.Conv2d(hidden[-1], 1, 3, padding=1)
 
+    @staticmethod
+    def check(sides: Sequence[int], halvings: int) -> None:
+        """Whether it can judge images of these sides (H, W).
+
+        Raises:
+            ValueError: fewer than 2 pixels a side would be left, which have no norm.
+        """
+        if min(sides) < 2 * 2**halvings:
+            raise ValueError(
+                f"expected sides of {2 * 2**halvings} pixels or more for a critic of {halvings} halvings, got "
+                f"{' x '.join(map(str, sides))}: give it fewer entries in hidden"
+            )
+
     @property
     def patch(self) -> int:
         """Pixels a side of what one logit sees."""
@@ -248,7 +262,7 @@ class PatchCritic(Configurable, nn.Module):
             raise ValueError(f"expected {wanted} beside u, got {'none' if context is None else 'one'}")
         if context is not None:
             h = torch.cat([h, as_images(context, self.context, "a context image")], 1)
-        check_sides(h.shape[2:], self.halvings, 2)
+        self.check(h.shape[2:], self.halvings)
         h = h.contiguous(memory_format=torch.channels_last)
         for shrink, rule in zip(self.shrink, self.norms, strict=True):
             h = F.leaky_relu(rule(shrink(h)), SLOPE)

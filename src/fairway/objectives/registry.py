@@ -14,6 +14,7 @@ OBJECTIVES = {
     "progressive": "fairway.objectives.progressive:Progressive",
     "orthogonal": "fairway.objectives.orthogonal:Orthogonal",
     "paired": "fairway.objectives.paired:Paired",
+    "cycle": "fairway.objectives.cycle:Cycle",
     "packing": "fairway.objectives.packing:Packing",
     "unrolled": "fairway.objectives.unrolled:Unrolled",
     "feature_matching": "fairway.objectives.feature_matching:FeatureMatching",

@@ -41,6 +41,7 @@ def fit(
     x: Any,
     *,
     context: Any = None,
+    paired: bool = True,
     weights: Any = None,
     objective: Any = None,
     preprocess: bool | Preprocessing = True,
@@ -68,6 +69,8 @@ def fit(
         model: a registered name ("real_nvp"), or an instance: it goes on from its weights, in units measured anew.
         x: array-like (n, d), (n, h, w) or (n, c, h, w); a `Dataset`; a data set's name; a path.
         context: array-like (n, *C): class labels or numbers the model is conditioned on.
+        paired: whether row i and context i belong together. False for two samples, of any lengths, where the objective
+            learns from such (`cycle_gan`).
         weights: (n,) row weights.
         objective: how to learn (an instance or a registered name); None for the model's own.
         preprocess: True for the model's own units, False for data already in model units, or a `Preprocessing`.
@@ -91,9 +94,9 @@ def fit(
         Diverged: the loss or a gradient left the finite numbers; the model is back at its last good state.
         Interrupted: Ctrl-C or SIGTERM; the step was finished, and with `out` there is a checkpoint of it.
     """
-    own = dict(context=context, weights=weights, objective=objective, preprocess=preprocess, validation=validation)
-    own |= dict(steps=steps, budget=budget, batch_size=batch_size, lr=lr, seed=seed, device=device, dtype=dtype)
-    own |= dict(out=out, resume=resume, init=init, callbacks=callbacks, progress=progress)
+    own = dict(context=context, paired=paired, weights=weights, objective=objective, preprocess=preprocess)
+    own |= dict(validation=validation, steps=steps, budget=budget, batch_size=batch_size, lr=lr, seed=seed)
+    own |= dict(device=device, dtype=dtype, out=out, resume=resume, init=init, callbacks=callbacks, progress=progress)
     own |= dict(compile=compile, precision=precision, parallel=parallel)
     runs = loop(model, x, **own, **options)
     with exhausting():
@@ -197,6 +200,7 @@ def _open_folder(folder: Path, task: Task, asked: Options) -> checkpoint.Snapsho
     """Write down what is started; a resumed run's checkpoint, where there is one."""
     run_folder.describe(task.model)  # a model that no file can name is refused now, not after the training
     split = {"seed": asked.seed, "validation": asked.validation, "init": task.init and task.init.identity()}
+    split |= {} if asked.paired else {"paired": False}
     run = identity(task.model, task.learner, task.data.digest, task.table, split)
     start = begin(folder, run, asked.resume) if processes.rank() == 0 else None
     if task.init and processes.rank() == 0:
@@ -219,6 +223,7 @@ def _close_folder(folder: Path, task: Task, asked: Options) -> None:
             "lr": asked.lr,
             "init": task.init and task.init.record(),
             "validation": asked.validation,
+            "paired": asked.paired,
             "evaluate_every": history.evaluate_every,
             "threads": history.threads or torch.get_num_threads(),
             "processes": processes.size(),

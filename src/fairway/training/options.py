@@ -36,6 +36,7 @@ class Options:
     """
 
     context: Any = None
+    paired: bool = True
     weights: Any = None
     objective: Any = None
     preprocess: bool | Preprocessing = True
@@ -65,6 +66,8 @@ class Options:
             raise ValueError("expected out=FOLDER with resume=True, got none")
         if not 0 <= self.validation < 1:
             raise ValueError(f"expected validation as a share in [0, 1), got {self.validation}")
+        if not isinstance(self.paired, bool):
+            raise ValueError(f"expected paired as True or False, got {self.paired!r}")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"expected {name} as {' or '.join(choices)}, got {getattr(self, name)!r}")

@@ -21,6 +21,7 @@ from fairway.data.dataset import load as load_data
 from fairway.data.memory_map import LARGE
 from fairway.data.streaming import Stream
 from fairway.training.options import Learner, Options, build_learner, build_model, refuse_ambiguous
+from fairway.training.paired import refuse_unpaired, split_unpaired
 from fairway.training.split import Split, split
 from fairway.training.streams import split_stream
 from fairway.training.table import Table
@@ -53,6 +54,8 @@ def prepare(model: str | Model, x: Any, asked: Options, options: dict[str, Any])
     """
     data, context = _read(model, x, asked)
     built, learner = _build(model, data.event, _context_event(data, context, asked), asked, options)
+    if not asked.paired:
+        refuse_unpaired(learner, asked.context, asked.weights, isinstance(data, Stream))
     _place(built, learner, data, asked)
     _set_units(built, asked.preprocess)
     resumed = asked.folder if asked.resume else None
@@ -73,8 +76,10 @@ def _read(model: str | Model, x: Any, asked: Options) -> tuple[Dataset | Stream,
             raise ValueError(f"expected context as an array, or 'labels' for data that have them; got {context!r}")
         context = data.labels
     tensor = None if context is None else as_tensor(context, "context")
-    if tensor is not None and len(tensor) != len(data.x):
-        raise ValueError(f"expected as many contexts as rows ({len(data.x)}), got {len(tensor)}")
+    if tensor is not None and asked.paired and len(tensor) != len(data.x):
+        raise ValueError(
+            f"expected as many contexts as rows ({len(data.x)}), got {len(tensor)}; two samples need paired=False"
+        )
     return data, tensor
 
 
@@ -201,6 +206,8 @@ def _glimpse(x: Tensor) -> str:
 def _split(table: Table | Stream, model: Model, learner: Learner, asked: Options) -> Split:
     """Hold out rows where something is monitored on them."""
     monitored = getattr(model, "monitor", None) or learner.monitor
+    if not asked.paired and isinstance(table, Table):
+        return split_unpaired(table, 0.0 if monitored is None else asked.validation, asked.seed, model.device)
     held = 0 if monitored is None else round(asked.validation * len(table))
     if isinstance(table, Stream):
         return split_stream(table, held, asked.seed, asked.context is not None, model.device)

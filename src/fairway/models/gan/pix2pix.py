@@ -29,8 +29,8 @@ class Pix2Pix(Translator):
         event: an image, (C, H, W) or (H, W).
         context_event: an image of the same sides, of any channels and kind; a map of labels, too.
         latent: entries of the noise.
-        hidden: channels at each size, from the largest, which has half the sides of the image; None for as many halvings
-            as leave 4 pixels or more.
+        hidden: channels at each size, from the largest, which has half the image's sides; None for as many halvings as
+            leave 4 pixels or more.
 
     Raises:
         ValueError: what is no image, a missing context, or sides that differ or cannot be halved so often.
@@ -40,7 +40,9 @@ class Pix2Pix(Translator):
     without_context = "pass context=... (an image for each row); for unpaired data take cycle_gan"
     optimisation = Optimisation(lr=1e-3, betas=(0.5, 0.999), clip=None, ema=0.999)
     tiny: ClassVar[list[Case]] = [
-        Case(Event((8, 8), "integer", low=0, high=16), Event((8, 8), "category", levels=3), {"latent": 2, "hidden": (8,)}),
+        Case(
+            Event((8, 8), "integer", low=0, high=16), Event((8, 8), "category", levels=3), {"latent": 2, "hidden": (8,)}
+        ),
         Case(
             Event((2, 4, 8), "bounded", low=0.0, high=1.0),
             Event((3, 4, 8), "integer", low=0, high=9),

@@ -80,6 +80,6 @@ class ProGAN(ImageGenerator):
 
 
 def _widths(event: Event) -> tuple[int, ...]:
-    """Channels at each size, from the smallest; one size where there is no image, which the network refuses."""
-    count = halvings(event)
+    """Channels at each size, from the smallest."""
+    count = halvings(event) or 3  # what cannot be halved is refused by the network
     return tuple(min(NARROW * 2 ** (count - i), WIDE) for i in range(count + 1))

@@ -36,7 +36,7 @@ class Translator(Generator):
         ValueError: what is no image, a missing context, or images of different sides.
     """
 
-    accepts_context = (*Generator.accepts, *LEVELS)
+    accepts_context = (*Generator.accepts, *LEVELS)  # type: ignore[assignment]
     critic_norm: ClassVar[str] = "instance"
     without_context: ClassVar[str] = "pass context=... (images of the same sides)"
 
@@ -70,8 +70,9 @@ class Translator(Generator):
         return symmetric(event)
 
     def default_critic(self, hidden: Sequence[int] | None, context: int) -> nn.Module:
-        planes = channels(self._given) if context else 0
-        return PatchCritic(channels(self.event), planes, hidden or self.hidden[:SIZES], self.critic_norm)
+        chosen = tuple(hidden or self.hidden[: max(fitting(self.event), 1)])
+        PatchCritic.check(sides(self.event), len(chosen))
+        return PatchCritic(channels(self.event), channels(self._given) if context else 0, chosen, self.critic_norm)
 
     @property
     def _given(self) -> Event:
@@ -91,14 +92,25 @@ class Translator(Generator):
         return planes if planes.ndim == 4 else planes.flatten(1, 2)
 
     def _decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        made: Tensor = self.network(context, z)
-        return made.to(z.dtype).reshape(len(z), *self.model_event.shape)
+        assert context is not None  # see `_check_events`
+        return translated(self.network, context, z, self.model_event)
+
+
+def translated(network: nn.Module, image: Tensor, z: Tensor, event: Event) -> Tensor:
+    """What a network makes of images (B, ...) and noise (B, latent), as (B, *event.shape)."""
+    made: Tensor = network(image, z)
+    return made.to(z.dtype).reshape(len(z), *(side or 0 for side in event.shape))
 
 
 def sides(event: Event) -> tuple[int, int]:
     """Height and width of an image."""
     height, width = (int(side or 0) for side in event.shape[-2:])
     return height, width
+
+
+def fitting(event: Event) -> int:
+    """Halvings of a critic of patches: as many as leave 2 pixels a side or more, 3 at most."""
+    return min(SIZES, min(sides(event)).bit_length() - 2)
 
 
 def channels(event: Event) -> int:
