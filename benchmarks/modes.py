@@ -1,13 +1,13 @@
 """Who keeps all modes? The protocol of VEEGAN on a ring of 8 and a grid of 25 Gaussians, and 1,000 stacks of digits.
 
-2,500 draws of a model trained on 50,000 rows, judged by five numbers (see `fairway.metrics.modes`): modes with a draw of
+2,500 draws of a model trained on 50,000 rows, judged by five numbers (`fairway.metrics.modes`): modes with a draw of
 high quality, modes with a fair share of them, the share of high quality, KL of the modes' shares to uniform, and the
 width of the modes over the true one. Real data score 98.9 % of high quality, so more means narrow modes; uniform noise
 "captures" 20.7 modes of the grid. Each seed sees the data turned by an angle of its own and 0.1 to 10 times as large;
 draws are turned back before they are judged. Median over the seeds, and the worst of each.
 
 Models learn as they come, with as many steps as about a minute of one core takes. `gan` and `wgan` are there to fail in
-plain sight. `stacked_digits`: three 8 x 8 digits as the channels of one image, 26,000 draws, told apart by a classifier.
+plain sight. `stacked_digits`: three 8 x 8 digits as the channels of an image, 26,000 draws, told apart by a classifier.
 `r3gan` is the library's default and has a goal on the grid: 25 fair modes, at least 95 % of high quality and KL at most
 0.02 in nine of ten seeds, within 60 seconds of processor time; the script exits 1 below it.
 

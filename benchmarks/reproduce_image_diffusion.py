@@ -31,14 +31,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _judge import Judge
 from _rows import Clock, Row, Rows, dataset
 from torch import Tensor
 
 import fairway as fw
 from fairway.core.random import Rows as Noise
-from fairway.metrics.features.classifier import trained_on
-from fairway.metrics.features.extractor import known
-from fairway.metrics.features.frechet import frechet
 from fairway.report.pictures import grid, png
 from fairway.samplers.dpm_solver import DPMSolver
 from fairway.samplers.guidance import Guided
@@ -46,7 +44,7 @@ from fairway.samplers.heun import Heun
 
 NAME, PICTURES = "image_diffusion", Path(__file__).parents[1] / "docs" / "pictures"
 JOBS = ("fashion_mnist-edm", "mnist-flow_matching", "fashion_mnist-edm_conditional", "mnist-ddpm")
-STEPS, DRAWS, REFERENCE, BATCH = 4000, 2500, 5000, 64
+STEPS, DRAWS, BATCH = 4000, 2500, 64
 LATER = ("fashion_mnist-dcgan", "mnist-dcgan")  # judged alike once there is one
 STROKES, SCALES, GUIDED_STROKES = (1, 2, 4, 8, 18, 35), (0.0, 1.0, 1.5, 2.0, 4.0), 12
 BITS_OF, COLUMNS, LARGEST = 64, 10, 200_000
@@ -63,37 +61,6 @@ def trained(data: Any, job: str, steps: int) -> tuple[fw.Model, Row]:
     row: Row = {"data": source, "model": name, "steps": model.history.steps, "batch": BATCH}
     row |= {"parameters": sum(p.numel() for p in model.parameters()), "precision": str(model.history.precision)}
     return model, row | {"training_seconds": round(model.history.seconds, 1), "last_fit": clock.read()}
-
-
-class Judge:
-    """The classifier of a data set, and the distance to its test images.
-
-    Args:
-        data: with labels and a test split. draws: images on the other side.
-    """
-
-    def __init__(self, data: Any, draws: int) -> None:
-        self.data, self.draws, self.classifier = data, draws, trained_on(data.x, data.labels)
-        order = torch.randperm(len(data.test.x), generator=torch.Generator().manual_seed(0))
-        self.reference, self.fresh = self.classifier(data.test.x[order[:REFERENCE]]), data.test.x[order[REFERENCE:]]
-
-    def distance(self, images: Tensor) -> dict[str, float]:
-        """To the reference, with its standard error."""
-        found = frechet(self.classifier(images), self.reference, known(self.classifier))
-        return {"frechet": round(found.value, 2), "error": round(found.standard_error, 2)}
-
-    def floors(self) -> list[Row]:
-        """Fresh images, training images and a Gaussian's."""
-        train = self.data.x.flatten(1).double()
-        factor = torch.linalg.cholesky(train.T.cov() + 1e-3 * torch.eye(train.shape[1], dtype=torch.float64))
-        noise = torch.randn(self.draws, train.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-        gaussian = (train.mean(0) + noise @ factor.T).clamp(0, 255).reshape(-1, *self.data.x.shape[1:])
-        sets = {"fresh": self.fresh[: self.draws], "copy": self.data.x[: self.draws]}
-        return [{"rule": name, **self.distance(images)} for name, images in {**sets, "gaussian": gaussian}.items()]
-
-    def right(self, images: Tensor, labels: Tensor) -> float:
-        """The share of images that are seen as what was asked for."""
-        return round(float((self.classifier.probabilities(images).argmax(1) == labels).float().mean()), 4)
 
 
 def golf(model: fw.Model, judge: Judge) -> list[Row]:
