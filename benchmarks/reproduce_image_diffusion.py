@@ -101,11 +101,12 @@ def bits(model: fw.Model, judge: Judge) -> list[Row]:
     return rows
 
 
+@torch.no_grad()
 def by_flow(model: fw.Model, x: Tensor) -> Tensor:
     """log p of grey levels dequantised with uniform noise, by the probability flow: (n,) nats, a bound in the mean."""
     rows = Noise(0, len(x))
     u, ladj = model._to_model(x, rows.spawn(0))
-    return (model._log_prob_drawn(u, None, rows.spawn(1)) + ladj).detach()
+    return model._log_prob_drawn(u, None, rows.spawn(1)) + ladj
 
 
 def picture(model: fw.Model, path: Path) -> None:
@@ -170,8 +171,9 @@ def run(job: str, steps: int, draws: int, pictures: Path) -> Row | None:
     row |= {"classifier": judge.classifier.name, "draws": draws, "floors": judge.floors()}
     if model.context_event is not None:
         return row | {"guidance": guided(model, judge)}
-    row["golf"] = golf(model, judge)
-    return row | {"bits": bits(model, judge)} if model.name() == "ddpm" else row
+    if model.name() == "ddpm":
+        row["bits"] = bits(model, judge)
+    return row | {"golf": golf(model, judge)}
 
 
 def main() -> int:

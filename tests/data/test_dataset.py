@@ -201,3 +201,21 @@ def test_shapes_that_disagree():
         Dataset(torch.zeros(3, 2), Event((2, 2)))
     with pytest.raises(ValueError, match="expected labels of shape"):
         Dataset(torch.zeros(3, 2), Event((2,)), labels=torch.zeros(2))
+    with pytest.raises(ValueError, match=r"labels of shape \(3,\) or \(3, 4, 5\), got \(3, 4\)"):
+        Dataset(torch.zeros(3, 2, 4, 5), Event((2, 4, 5)), labels=torch.zeros(3, 4))
+    with pytest.raises(ValueError, match=r"labels of shape \(3,\), got \(3, 2\)"):
+        Dataset(torch.zeros(3, 2), Event((2,)), labels=torch.zeros(3, 2))
+
+
+def test_labels_as_a_context_are_classes_or_maps_of_them():
+    x, event = torch.zeros(3, 2, 4, 5), Event((2, 4, 5))
+    maps = torch.arange(60).reshape(3, 4, 5) % 7
+    data = Dataset(x, event, labels=maps)
+    assert data.label_event == Event((4, 5), "category", levels=7)
+    assert torch.equal(data.rows(torch.tensor([2, 0])).labels, maps[[2, 0]])
+    assert data.digest != Dataset(x, event, labels=maps.flip(0)).digest
+    assert Dataset(x, event).label_event is None
+    named = Dataset(x, event, labels=torch.tensor([0, 1, 0]), label_names=("a", "b", "c"))
+    assert named.label_event == Event((), "category", levels=3)  # a class that happens to be absent is one
+    with pytest.raises(ValueError, match="negative label -1"):
+        _ = Dataset(x, event, labels=maps - 1).label_event

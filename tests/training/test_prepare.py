@@ -104,6 +104,12 @@ def test_context_moves_the_model(x, small):
 def test_labels_of_a_data_set_by_word(x, small):
     data = Dataset(x, Event((2,)), labels=(x[:, 0] > 1000).long())
     assert fit("real_nvp", data, context="labels", steps=1, **small).context_event.levels == 2
+    named = Dataset(x, Event((2,)), labels=data.labels, label_names=("low", "high", "absent"))
+    assert prepare("real_nvp", named, Options(context="labels"), {}).model.context_event.levels == 3
+    maps = torch.arange(16).reshape(1, 4, 4).repeat(6, 1, 1) % 5
+    images = Dataset(torch.rand(6, 4, 4), Event((4, 4), "bounded", low=0.0, high=1.0), labels=maps)
+    task = prepare("pix2pix", images, Options(context="labels"), {"latent": 2, "hidden": (4,)})
+    assert task.model.context_event == Event((4, 4), "category", levels=5)  # five planes, not one of numbers 0..4
     with pytest.raises(ValueError, match="'labels' for data that have them"):
         fit("real_nvp", x, context="labels", steps=1, **small)
 

@@ -56,7 +56,8 @@ class Dataset:
     Args:
         x: (n, *event.shape), in data units.
         event: the support of one observation.
-        labels: (n,) class labels, or None; a context only for those who ask.
+        labels: (n,) class labels, or (n, H, W) maps of classes as high and wide as the images, or None; a context only
+            for those who ask.
         label_names, column_names: what the labels and the columns of a table are called.
         name: short name. source: name or path as the user typed it.
         protocol: how the values came to be ("grey levels 0..255", "static binarisation"); by default what the
@@ -90,15 +91,35 @@ class Dataset:
     def __post_init__(self) -> None:
         if len(self.event.shape) != self.x.ndim - 1:
             raise ValueError(f"expected x of shape (n, *{tuple(self.event.shape)}), got {tuple(self.x.shape)}")
-        if self.labels is not None and self.labels.shape != (len(self.x),):
-            raise ValueError(f"expected labels of shape ({len(self.x)},), got {tuple(self.labels.shape)}")
+        if self.labels is not None:
+            self._check_labels(self.labels)
         object.__setattr__(self, "protocol", self.protocol or protocol_of(self.event))
+
+    def _check_labels(self, labels: Tensor) -> None:
+        """A class for each row or, of images, for each pixel."""
+        one, map_ = (len(self.x),), (len(self.x), *self.event.shape[-2:])
+        if labels.shape != one and not (self.event.image and labels.shape == map_):
+            or_maps = f" or {map_}" if self.event.image else ""
+            raise ValueError(f"expected labels of shape {one}{or_maps}, got {tuple(labels.shape)}")
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __repr__(self) -> str:
         return f"Dataset(name={self.name!r}, n={len(self)}, event={self.event}, protocol={self.protocol!r})"
+
+    @property
+    def label_event(self) -> Event | None:
+        """What the labels are as a context: classes without order, as many as have names; None without labels.
+
+        Raises:
+            ValueError: labels that are fractions or negative.
+        """
+        if self.labels is None:
+            return None
+        one = Event.infer_context(self.labels.flatten())
+        levels = max(one.levels or 1, len(self.label_names or ()))
+        return replace(one, shape=tuple(self.labels.shape[1:]), levels=levels)
 
     @cached_property
     def digest(self) -> str:

@@ -56,6 +56,10 @@ DATASETS: dict[str, str] = {
     "mnist": "fairway.data.images:mnist",
     "fashion_mnist": "fairway.data.images:fashion_mnist",
     "binarized_mnist": "fairway.data.images:binarized_mnist",
+    # pictures, in $FAIRWAY_DATA
+    "usps": "fairway.data.pictures:usps",
+    "crawl_tiles": "fairway.data.pictures:crawl_tiles",
+    "facades": "fairway.data.pictures:facades",
 }
 
 datasets = Registry("dataset", DATASETS)

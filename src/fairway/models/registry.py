@@ -40,6 +40,8 @@ MODELS = {
     "cycle_gan": "fairway.models.gan.cycle_gan:CycleGAN",
     "pac_gan": "fairway.models.gan.pac_gan:PacGAN",
     "unrolled_gan": "fairway.models.gan.unrolled_gan:UnrolledGAN",
+    "bigan": "fairway.models.gan.bigan:BiGAN",
+    "veegan": "fairway.models.gan.veegan:VEEGAN",
     # energy
     "ebm": "fairway.models.energy.energy:EBM",
     # diffusion

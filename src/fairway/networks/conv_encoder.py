@@ -1,7 +1,7 @@
 """The convolutions of `ConvCritic` with another head: what an image says in k numbers, and whether it goes with others.
 
-    encoder         e(u, c) = W [h(u), c] + b                          (B, k)
-    joint critic    d(u, c) = w . act(V [h(u), c] + a) + b             (B,)
+    encoder         e(u, c) = W act(V [h(u), c] + a) + b               (B, k)
+    joint critic    d(u, c), the same with k = 1                       (B,)
 
 h are the features of a DCGAN's critic. `ConvCritic` itself is told its context by projection, which is linear in c and
 sees no more of it than its mean given the image; where c is to have the right law, as a latent in a bidirectional game
@@ -11,11 +11,11 @@ is, image and vector meet in a perceptron (Donahue et al. 2017; Dumoulin et al. 
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from fairway.networks.critic import MLPCritic
 from fairway.networks.dcgan import ConvCritic
 from fairway.networks.joined import joined
+from fairway.networks.mlp import MLP
 
 HEAD = (256,)  # widths of the perceptron in which image and vector meet
 
@@ -46,14 +46,15 @@ class ConvEncoder(ConvCritic):
         norm: str = "none",
     ) -> None:
         super().__init__(shape, 0, hidden, norm)
-        self.last = nn.Linear(self.last.in_features + context, outputs)
+        self.head = MLP(self.last.in_features + context, outputs, HEAD, "leaky_relu")
+        del self.last
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        out: Tensor = self.last(joined(self.features(u), context))
+        out: Tensor = self.head(joined(self.features(u), context))
         return out
 
 
-class JointCritic(ConvCritic):
+class JointCritic(ConvEncoder):
     """u (B, *shape), context (B, ...) -> (B,): the image's features and the context in one perceptron.
 
     Args:
@@ -70,9 +71,7 @@ class JointCritic(ConvCritic):
     def __init__(
         self, shape: Sequence[int | None], context: int = 0, hidden: Sequence[int] = (64, 128), norm: str = "none"
     ) -> None:
-        super().__init__(shape, 0, hidden, norm)
-        self.head, self.last = MLPCritic(self.last.in_features + context, HEAD), None  # type: ignore[assignment]
+        super().__init__(shape, 1, context, hidden, norm)
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        out: Tensor = self.head(self.features(u), context)
-        return out
+        return super().forward(u, context).squeeze(1)

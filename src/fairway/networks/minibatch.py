@@ -57,7 +57,9 @@ class MinibatchDiscrimination(nn.Module):
         self.project = nn.Linear(features, kernels * inner, bias=False)  # a bias falls out of every difference
 
     def forward(self, h: Tensor) -> Tensor:
-        return torch.cat([h, _by_group(_nearness, self.project(h).unflatten(1, (self.kernels, self.inner)), self.group)], 1)
+        return torch.cat(
+            [h, _by_group(_nearness, self.project(h).unflatten(1, (self.kernels, self.inner)), self.group)], 1
+        )
 
 
 def _by_group(statistic: Callable[[Tensor], Tensor], h: Tensor, group: int) -> Tensor:
@@ -68,7 +70,7 @@ def _by_group(statistic: Callable[[Tensor], Tensor], h: Tensor, group: int) -> T
 
 
 def _deviation(h: Tensor) -> Tensor:
-    """(G, n, C, H, W) -> (G, n, 1, 1, 1): mean over entries of the standard deviation over n rows, 0 where all agree."""
+    """(G, n, C, H, W) -> (G, n, 1, 1, 1): mean over entries of the deviation over n rows, 0 where all agree."""
     variance = (h - h.mean(1, keepdim=True)).square().mean(1, keepdim=True)
     deviation = (variance + TINY).sqrt() - TINY**0.5
     return deviation.mean((2, 3, 4), keepdim=True).expand(-1, h.shape[1], -1, -1, -1)

@@ -1,7 +1,7 @@
 """A generator and a critic that grow together, from the smallest picture on (Karras et al. 2018).
 
     generator    z / rms(z)  ->  (C_0, s, s)  ->  [enlarge, conv, conv] ...  ->  1 x 1 convolution to a picture
-    critic       1 x 1 convolution of the picture  ->  [conv, conv, average] ...  ->  deviation in the batch, conv, dense
+    critic       1 x 1 convolution of the picture  ->  [conv, conv, average] ...  ->  deviation of rows, conv, dense
 
 Every block of every size is there from the start; `growth` says how many run. A picture of level l leaves by head l of
 the generator and enters by head l of the critic; while level l is faded in, the generator's picture and the critic's
@@ -54,7 +54,7 @@ class ProGANGenerator(Configurable, nn.Module):
     ) -> None:
         super().__init__()
         channels, *sides = picture(shape, len(hidden) - 1)
-        self.shape, self.growth = tuple(shape), Growth(len(hidden) - 1, grow)
+        self.shape, self.growth = tuple(int(side or 0) for side in shape), Growth(len(hidden) - 1, grow)
         self.scale_latent, features = PixelRMSNorm(), hidden[0] * sides[0] * sides[1]
         first = EqualisedLinear(latent + context, features), nn.Unflatten(1, (hidden[0], *sides))
         self.first = nn.Sequential(*first, *_normed(), EqualisedConv(hidden[0], hidden[0]), *_normed())

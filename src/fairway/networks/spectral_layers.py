@@ -4,15 +4,15 @@
 
 s is found as in `networks.spectral_norm`, which bounds an operator from above; here W is divided by s wherever it is,
 so that its scale means nothing and its direction everything. A kernel counts as a matrix, as in the paper: the
-convolution with it has a norm between 1 and k. `torch.nn.utils.parametrizations.spectral_norm` divides by the norm in
-the direction it found last in training: with averaged weights, or others, in their place it is another's, and layers in
-eval mode came out of norm up to 1.5. Here the search goes on in eval mode until it has settled.
+convolution with it has a norm between 1 and k. `torch.nn.utils.parametrizations.spectral_norm` divides, in eval mode,
+by the norm in the direction that it found last in training, which is that of other weights where averaged ones, or any,
+have been put in their place. Here the search goes on in eval mode until it has settled.
 Shapes: (B, inputs) -> (B, outputs), (B, inputs, H, W) -> (B, outputs, H, W).
 """
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairway.networks.spectral_norm import Bounded
 

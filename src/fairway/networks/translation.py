@@ -1,18 +1,15 @@
-"""Networks that make an image of an image, and one that judges it patch by patch (Isola et al. 2017; Zhu et al. 2017).
+"""Networks that make an image of an image (Isola et al. 2017, pix2pix; Zhu et al. 2017, CycleGAN).
 
     skip net     h_1 = K * a;  h_i = norm(K * lrelu(h_{i-1})) while it shrinks;  h = relu(h_n + V z)
                  h <- relu([norm(T * h), h_i]) while it grows;  u = tanh(T * h)
     residual     h = relu(norm(K * a)) while it shrinks;  h = relu(h + V z);  h <- h + norm(K * relu(norm(K * h)));
                  h <- relu(norm(T * h)) while it grows;  u = tanh(K * h)
-    critic       d = K * lrelu(norm(K * ... lrelu(K * [u, c])))         one logit for each patch of the pair
 
-K of the skip net and the critic are convolutions of 4 x 4 pixels and stride 2, T transposed ones; the residual net has
-7 x 7 at both ends and 3 x 3 between them, with reflected borders (Johnson et al. 2016). "norm" is per image and channel
-(instance norm), so that no row sees its neighbours, and real and fake rows may pass a critic together. The papers'
-noise is dropout, also in a draw; a draw here takes its noise from a seed, so z is a vector, added where the picture is
-smallest, behind a norm: ahead of one it would be subtracted again. A critic of n halvings sees patches of 5 * 2^n - 2
-pixels a side; its norm makes statistics of the whole image known to all of them. Shapes: a, u, c (B, C, H, W) or
-(B, H, W), z (B, latent), d (B, H / 2^n, W / 2^n).
+K of the skip net are convolutions of 4 x 4 pixels and stride 2, T transposed ones; the residual net has 7 x 7 at both
+ends and 3 x 3 between them, with reflected borders (Johnson et al. 2016). "norm" is per image and channel (instance
+norm), so that no image sees its neighbours. The papers' noise is dropout, also in a draw; a draw here takes its noise
+from a seed, so z is a vector, added where the picture is smallest, behind a norm: ahead of one it would be subtracted
+again. Shapes: a, u (B, C, H, W) or (B, H, W), z (B, latent).
 """
 
 from collections.abc import Sequence
@@ -62,7 +59,7 @@ def as_images(u: Tensor, channels: int, what: str = "images") -> Tensor:
     return images
 
 
-def _norm(channels: int) -> nn.Module:
+def instance_norm(channels: int) -> nn.Module:
     """Each channel of each image at mean 0 and variance 1; as groups of one, which leaves channels last in memory."""
     return nn.GroupNorm(channels, channels)
 
@@ -115,11 +112,11 @@ class SkipNet(Configurable, _Translator):
     def __init__(
         self, inputs: int, outputs: int, latent: int = 0, hidden: Sequence[int] = (64, 128), squash: bool = True
     ) -> None:
-        super().__init__(inputs, _count(hidden), squash)
+        super().__init__(inputs, sizes(hidden), squash)
         pairs = list(pairwise([inputs, *hidden]))
         ends = (0, len(pairs) - 1)  # without norm: the image itself, and a picture that may be one pixel
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1, bias=i in ends) for i, (a, b) in enumerate(pairs))
-        self.kept = nn.ModuleList(nn.Identity() if i in ends else _norm(b) for i, (_, b) in enumerate(pairs))
+        self.kept = nn.ModuleList(nn.Identity() if i in ends else instance_norm(b) for i, (_, b) in enumerate(pairs))
         self.noise = ContextBias(latent, hidden[-1])
         wide = [hidden[-1], *(2 * width for width in reversed(hidden[:-1]))]
         narrow = [*reversed(hidden[:-1]), outputs]
@@ -127,7 +124,8 @@ class SkipNet(Configurable, _Translator):
         self.grow = nn.ModuleList(
             nn.ConvTranspose2d(a, b, 4, 2, 1, bias=i == last) for i, (a, b) in enumerate(zip(wide, narrow, strict=True))
         )
-        self.norms = nn.ModuleList(_norm(width) for width in narrow[:-1])
+        self.norms = nn.ModuleList(instance_norm(width) for width in narrow[:-1])
+        lay_out(self)
 
     def forward(self, u: Tensor, z: Tensor | None = None) -> Tensor:
         h, kept = self._checked(u), list[Tensor]()
@@ -146,7 +144,7 @@ class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first, self.second = (_reflecting(channels, channels, 3, bias=False) for _ in range(2))
-        self.inner, self.outer = _norm(channels), _norm(channels)
+        self.inner, self.outer = instance_norm(channels), instance_norm(channels)
 
     def forward(self, h: Tensor) -> Tensor:
         out: Tensor = h + self.outer(self.second(F.relu(self.inner(self.first(h)))))
@@ -182,16 +180,20 @@ class ResidualTranslator(Configurable, _Translator):
         blocks: int = 3,
         squash: bool = True,
     ) -> None:
-        super().__init__(inputs, _count(hidden) - 1, squash)
+        super().__init__(inputs, sizes(hidden) - 1, squash)
         pairs = list(pairwise(hidden))
-        self.first = nn.Sequential(_reflecting(inputs, hidden[0], 7, bias=False), _norm(hidden[0]))
-        self.shrink = nn.ModuleList(nn.Sequential(nn.Conv2d(a, b, 3, 2, 1, bias=False), _norm(b)) for a, b in pairs)
+        self.first = nn.Sequential(_reflecting(inputs, hidden[0], 7, bias=False), instance_norm(hidden[0]))
+        self.shrink = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 3, 2, 1, bias=False), instance_norm(b)) for a, b in pairs
+        )
         self.noise = ContextBias(latent, hidden[-1])
         self.blocks = nn.Sequential(*(_Residual(hidden[-1]) for _ in range(blocks)))
         self.grow = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(b, a, 3, 2, 1, 1, bias=False), _norm(a)) for a, b in reversed(pairs)
+            nn.Sequential(nn.ConvTranspose2d(b, a, 3, 2, 1, 1, bias=False), instance_norm(a))
+            for a, b in reversed(pairs)
         )
         self.last = _reflecting(hidden[0], outputs, 7)
+        lay_out(self)
 
     def forward(self, u: Tensor, z: Tensor | None = None) -> Tensor:
         h = self.first(self._checked(u))
@@ -203,77 +205,20 @@ class ResidualTranslator(Configurable, _Translator):
         return self._squashed(self.last(h))
 
 
-class PatchCritic(Configurable, nn.Module):
-    """PatchGAN: u (B, channels, H, W), context (B, context, H, W) or None -> (B, h, w), a logit for each patch.
-
-    Args:
-        channels: of the image that is judged.
-        context: channels of the image that it should go with, 0 for none.
-        hidden: channels at each size, from the largest; each has half the sides of the one before it, rounded down.
-        norm: "instance", or "none": a logit then depends on its patch alone.
+def sizes(hidden: Sequence[int]) -> int:
+    """How many there are.
 
     Raises:
-        ValueError: no size, another norm; (when called) other channels, or sides too small to be halved so often.
-
-    >>> critic = PatchCritic(3, hidden=(8, 16))
-    >>> critic(torch.zeros(5, 3, 32, 24)).shape, critic.patch
-    (torch.Size([5, 8, 6]), 18)
+        ValueError: none.
     """
-
-    role: ClassVar[str] = "network"
-
-    def __init__(
-        self, channels: int, context: int = 0, hidden: Sequence[int] = (64, 128), norm: str = "instance"
-    ) -> None:
-        super().__init__()
-        if norm not in ("instance", "none"):
-            raise ValueError(f"expected norm among instance, none; got {norm!r}")
-        self.channels, self.context, self.halvings = channels, context, _count(hidden)
-        pairs = list(pairwise([channels + context, *hidden]))
-        normed = [norm == "instance" and i > 0 for i in range(len(pairs))]
-        self.shrink = nn.ModuleList(
-            nn.Conv2d(a, b, 4, 2, 1, bias=not n) for (a, b), n in zip(pairs, normed, strict=True)
-        )
-        self.norms = nn.ModuleList(_norm(b) if n else nn.Identity() for (_, b), n in zip(pairs, normed, strict=True))
-        self.last = nn.Conv2d(hidden[-1], 1, 3, padding=1)
-
-    @staticmethod
-    def check(sides: Sequence[int], halvings: int) -> None:
-        """Whether it can judge images of these sides (H, W).
-
-        Raises:
-            ValueError: fewer than 2 pixels a side would be left, which have no norm.
-        """
-        if min(sides) < 2 * 2**halvings:
-            raise ValueError(
-                f"expected sides of {2 * 2**halvings} pixels or more for a critic of {halvings} halvings, got "
-                f"{' x '.join(map(str, sides))}: give it fewer entries in hidden"
-            )
-
-    @property
-    def patch(self) -> int:
-        """Pixels a side of what one logit sees."""
-        return 5 * 2**self.halvings - 2
-
-    def forward(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        h = as_images(u, self.channels)
-        if (context is None) != (self.context == 0):
-            wanted = f"an image of {self.context} channels" if self.context else "no image"
-            raise ValueError(f"expected {wanted} beside u, got {'none' if context is None else 'one'}")
-        if context is not None:
-            h = torch.cat([h, as_images(context, self.context, "a context image")], 1)
-        self.check(h.shape[2:], self.halvings)
-        h = h.contiguous(memory_format=torch.channels_last)
-        for shrink, rule in zip(self.shrink, self.norms, strict=True):
-            h = F.leaky_relu(rule(shrink(h)), SLOPE)
-        out: Tensor = self.last(h).squeeze(1)
-        return out
-
-
-def _count(hidden: Sequence[int]) -> int:
     if not hidden:
         raise ValueError("expected channels of one size or more in hidden, got none")
     return len(hidden)
+
+
+def lay_out(network: nn.Module) -> None:
+    """Channels last, as training wants them: of one channel, the weights' layout decides by which kernel images go."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _reflecting(inputs: int, outputs: int, size: int, bias: bool = True) -> nn.Conv2d:

@@ -2,9 +2,9 @@
 
     min_g  E[generator(d(fake))] + beta sum over layers |W W^T * (1 - I)|_F^2,        W (outputs, inputs * k * k)
 
-The rows of W are held apart but not of length 1 (they may be, where the norm is another's business). Such a generator is
-smooth enough to be given latents that it has not seen: short ones, all within a threshold, whose draws are better and
-less varied (`samplers.truncation`). The critic owes nothing.
+The rows of W are held apart, at whatever length. Such a generator is smooth enough to be given latents of a kind that
+it has not seen: short ones, all within a threshold, whose draws are better and less varied (`samplers.truncation`). The
+critic owes nothing.
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 
     d: (u_1, ..., u_m) -> one logit,          so that the game compares p^m with q^m, their m-fold products
 
-A generator that forgot a mode gives itself away by what its draws have in common: of two laws q as far from p in total
-variation, the one that lacks modes is the farther in the products (theorem 3), and the more so the larger m.
+A generator that forgot a mode gives itself away by what its draws have in common: of two laws as far from p in total
+variation, the one that lacks modes is as a rule the farther in the products, and the more so the larger m.
 
 The pack's logit is repeated to each of its rows, so that weights and means keep their meaning: a pack weighs what its
 rows do. A penalty is on the slope in the whole pack, |grad d|^2 = sum over its rows, at one point between a real and a

@@ -18,6 +18,8 @@ OBJECTIVES = {
     "packing": "fairway.objectives.packing:Packing",
     "unrolled": "fairway.objectives.unrolled:Unrolled",
     "feature_matching": "fairway.objectives.feature_matching:FeatureMatching",
+    "bidirectional": "fairway.objectives.bidirectional:Bidirectional",
+    "veegan": "fairway.objectives.veegan:VEEGAN",
     "persistent": "fairway.objectives.persistent:PersistentContrastiveDivergence",
     "reverse_kl": "fairway.objectives.reverse_kl:ReverseKL",
     "sliced_score_matching": "fairway.objectives.sliced_score_matching:SlicedScoreMatching",

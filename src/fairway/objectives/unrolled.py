@@ -9,7 +9,7 @@ critic's reaction: what pays now, and is seen through k moves later, does not pa
 critic moves as ever, by one step of its optimiser from d_0.
 
 Moves ahead are plain gradient steps of rate eta on the generator's own batch. A step costs k + 1 passes and their
-second derivatives. There is no penalty: it would ask for third ones, and a penalised critic does not need this cure.
+second derivatives. There is no penalty, as it would ask for third ones.
 """
 
 from collections.abc import Sequence

@@ -28,8 +28,9 @@ from fairway.core.random import Rows
 from fairway.core.registry import Registry
 
 OPERATIONS = ("flip", "turn", "shift", "brightness", "contrast", "cutout")
-MOST = 0.8  # of the probability: beyond, operations leak into draws (Karras et al. 2020, figure 4)
+MOST = 0.8  # of the probability: beyond, operations leak into draws (Karras et al. 2020, section 2.2)
 SHIFT, BRIGHTNESS, CONTRAST, CUT = 8, 0.2, 0.5, 0.5  # a side's 8th; model units; powers of 2; share of a side
+# Buffers are vectors of one entry: code compiled by torch 2.13 loses what is written into a float64 scalar on the CPU.
 
 
 class View(Configurable, nn.Module, ABC):
@@ -67,7 +68,7 @@ class InstanceNoise(View):
         if not std >= 0 or fade < 0:
             raise ValueError(f"expected std and fade of at least 0, got std={std}, fade={fade}")
         self.std, self.fade = std, fade
-        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("seen", torch.zeros(1, dtype=torch.int64))
 
     def forward(self, u: Tensor, rows: Rows) -> Tensor:
         noise = self.std * rows.normal(*u.shape[1:])
@@ -86,7 +87,7 @@ class AdaptiveAugmentation(View):
     p from four batches at once; here it moves a little at every one.
 
     Args:
-        probability: p at the start, 0 to 0.8, where it also ends to rise.
+        probability: p at the start, 0 to 0.8; it rises no further.
         target: of the mean sign of d(real); None to leave p as it is.
         span: real rows in which p may go from 0 to 1; the paper's is half a million, of runs over 25 million.
 
@@ -106,7 +107,7 @@ class AdaptiveAugmentation(View):
         if (target is not None and not -1 <= target <= 1) or span < 1:
             raise ValueError(f"expected a target in [-1, 1] and a span of at least 1, got {target} and {span}")
         self.target, self.span = target, span
-        self.register_buffer("p", torch.tensor(float(probability)))
+        self.register_buffer("p", torch.tensor([float(probability)]))
 
     def forward(self, u: Tensor, rows: Rows) -> Tensor:
         if u.ndim not in (3, 4):
@@ -134,7 +135,7 @@ class AdaptiveAugmentation(View):
             return
         share = parallel.mean(real_logits.sign().mean())  # the same p in every process
         step = len(real_logits) * parallel.size() / self.span
-        self.p.add_(step * torch.sign(share - self.target)).clamp_(0.0, MOST)
+        self.p.copy_((self.p + step * torch.sign(share - self.target)).clamp(0.0, MOST))
 
 
 def rearranged(u: Tensor, flip: Tensor, turns: Tensor | None, down: Tensor, right: Tensor) -> Tensor:

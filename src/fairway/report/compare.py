@@ -196,7 +196,7 @@ def _asked(models: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str,
 def _judge(rows: list[Row], samples: dict[str, Tensor], parts: Parts) -> None:
     """Distances, and recognised classes where there are labels; the same way for every row."""
     labels = parts.train.labels
-    known = labels is not None and len(labels.unique()) > 1 and not parts.train.event.missing
+    known = labels is not None and labels.ndim == 1 and len(labels.unique()) > 1 and not parts.train.event.missing
     classifier = Classifier(parts.train.x, labels) if known else None
     for row in rows:
         drawn = samples.get(row.name)

@@ -1,4 +1,4 @@
-"""The truncation trick: latents without their tails, for draws that are better and less varied (Brock et al. 2019, 3.1).
+"""The truncation trick: latents without their tails, for better and less varied draws (Brock et al. 2019, 3.1).
 
     z_i ~ N(0, 1) given |z_i| <= threshold,   entry by entry,      u = g(z, c)
     Var z_i = 1 - (2 / pi)^1/2 t exp(-t^2 / 2) / erf(t / 2^1/2),   t the threshold:  t^2 / 3 for small, 1 for large ones

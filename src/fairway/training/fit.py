@@ -200,7 +200,7 @@ def _open_folder(folder: Path, task: Task, asked: Options) -> checkpoint.Snapsho
     """Write down what is started; a resumed run's checkpoint, where there is one."""
     run_folder.describe(task.model)  # a model that no file can name is refused now, not after the training
     split = {"seed": asked.seed, "validation": asked.validation, "init": task.init and task.init.identity()}
-    split |= {} if asked.paired else {"paired": False}
+    split |= {"unpaired": None if asked.paired else True}  # None, as in runs from before there was a choice
     run = identity(task.model, task.learner, task.data.digest, task.table, split)
     start = begin(folder, run, asked.resume) if processes.rank() == 0 else None
     if task.init and processes.rank() == 0:

@@ -95,7 +95,7 @@ def _stream(stream: Stream, asked: Options) -> Stream:
 
 
 def _context_event(data: Dataset | Stream, context: Tensor | None, asked: Options) -> Event | None:
-    if isinstance(data, Stream):
+    if isinstance(data, Stream) or isinstance(asked.context, str):  # "labels", whose names may say more than they do
         return None if asked.context is None else data.label_event
     return None if context is None else Event.infer_context(context)
 

@@ -32,7 +32,7 @@ class BigGAN(ImageGenerator):
         ValueError: what is no image, or of sides that cannot be halved so often.
     """
 
-    cites = ("brock2019biggan", "miyato2018spectral", "miyato2018projection")
+    cites = ("brock2019biggan", "miyato2018spectral", "miyato2018projection")  # type: ignore[assignment]
     optimisation = Optimisation(lr=2e-4, betas=(0.0, 0.999), clip=None, ema=0.999)
     tiny: ClassVar[list[Case]] = [
         Case(Event((8, 8), "integer", low=0, high=16), Event((), "category", levels=3), {"latent": 4, "hidden": (8,)}),

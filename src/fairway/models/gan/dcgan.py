@@ -3,8 +3,8 @@
     z ~ N(0, I)  ->  h (C, s, s)  ->  twice the side by each transposed convolution  ->  tanh, images in [-1, 1]
 
 The non-saturating loss, Adam with learning rate 2e-4 and beta_1 = 0.5, batch norm everywhere but at both ends; z is
-normal rather than uniform, so that a straight line between two latents is left for a great circle (`latents.slerp` in
-`applications.interpolation`). Differences of mean latents add up (section 6.3.2): that, too, is there.
+normal rather than uniform, so that a straight line between two latents is left for a great circle (`interpolate` and
+`slerp` in `applications.interpolation`). Differences of mean latents add up (section 6.3.2): `combine`, also there.
 """
 
 from typing import ClassVar

@@ -26,8 +26,8 @@ NARROW, WIDE = 32, 128  # channels at the largest size, and at most
 class ProGAN(ImageGenerator):
     """Images whose sides can be halved down to 4 pixels or more, drawn at every such size on the way.
 
-    A model as built is grown; its objective begins with the smallest size. After fewer steps than it takes to grow, draws
-    are those of the present size, copied up to the full one.
+    A model as built is grown; its objective begins with the smallest size. After fewer steps than it takes to grow,
+    draws are those of the present size, copied up to the full one.
 
     Args:
         event, context_event, latent: as `ImageGenerator`.
@@ -44,6 +44,8 @@ class ProGAN(ImageGenerator):
         Case(Event((8, 8), "integer", low=0, high=16), None, {"latent": 4, "hidden": (8, 6), "grow": 4}),
         Case(Event((2, 8, 12), "bounded", low=0.0, high=1.0), Event((2,)), {"latent": 4, "hidden": (6, 6), "grow": 4}),
     ]
+
+    network: ProGANGenerator
 
     def __init__(
         self,
@@ -64,8 +66,7 @@ class ProGAN(ImageGenerator):
     @property
     def growth(self) -> Growth:
         """The size it draws at."""
-        growth: Growth = self.network.growth
-        return growth
+        return self.network.growth
 
     def _network(self) -> nn.Module:
         return ProGANGenerator(self.event.shape, self.latent, self.context_dims, self.hidden, self.grow)

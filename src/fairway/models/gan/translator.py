@@ -18,7 +18,7 @@ from fairway.core.arrays import as_tensor
 from fairway.core.event import Event
 from fairway.core.preprocessing import Preprocessing, symmetric
 from fairway.models.gan.generator import Generator
-from fairway.networks.translation import PatchCritic
+from fairway.networks.patch_critic import PatchCritic
 
 LEVELS = ("category", "tokens")  # kinds of contexts that come as one plane per level
 SIZES = 3  # of pictures in a critic, whose patches are then 38 pixels a side at most
@@ -30,7 +30,7 @@ class Translator(Generator):
     Args:
         event: an image, (C, H, W) or (H, W).
         context_event: an image of the same sides, of any channels and kind.
-        latent: entries of the noise. hidden: channels at each size, from the largest; None for a choice.
+        latent: entries of the noise. hidden: channels at each size, from the largest.
 
     Raises:
         ValueError: what is no image, a missing context, or images of different sides.
