@@ -50,13 +50,13 @@ def test_the_generator_owes_the_squared_error_of_its_noise(context):
 def test_rows_count_by_their_weight(model):
     noise = Rows(0, 2).normal(2)
     rows = Batch(Rows(1, 2).normal(2), weight=torch.tensor([3.0, 1.0]))
-    loss = ready(model).loss(rows, model, phase=MODEL, generator=Rows(0, 2))
+    loss = ready(model, 1.0).loss(rows, model, phase=MODEL, generator=Rows(0, 2))
     a, b = (model._encode(model._decode(noise)) - noise).square().sum(1)
     torch.testing.assert_close(loss.terms["reconstruction"], (3 * a + b) / 4)
 
 
 def test_the_encoder_learns_from_the_reconstruction_alone_and_the_generator_from_both(model):
-    objective, noise = ready(model), Rows(0, 16).normal(2)
+    objective, noise = ready(model, 1.0), Rows(0, 16).normal(2)
     play(objective, model).total.backward()
     fake = model._decode(noise)
     owed = (model._encode(fake) - noise).square().sum(1).mean()
@@ -76,7 +76,7 @@ def test_the_critic_is_the_log_ratio_that_the_generator_minimises(model):
 
 def test_a_generator_that_drops_an_entry_of_its_noise_owes_the_variance_of_that_entry(model):
     """Best linear reconstructions of diag(1, s): 1 / s undoes any s but 0, where the mean is all that can be said."""
-    objective = ready(model)
+    objective = ready(model, 1.0)
     for kept, undo, cost in ((1.0, 1.0, 0.0), (0.1, 10.0, 0.0), (0.0, 0.0, 1.0)):
         model.network, model.encoder = diagonal(1.0, kept), diagonal(1.0, undo)
         owed = play(objective, model, 4_096).terms["reconstruction"]

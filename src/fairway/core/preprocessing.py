@@ -120,13 +120,19 @@ class Identity(Preprocessing):
 
 
 class Standardise(Preprocessing):
-    """u = (x - mean) / std: per column of a table, per channel of an image (a constant pixel has no scale)."""
+    """u = scale (x - mean) / std: per column of a table, per channel of an image (a constant pixel has no scale).
+
+    Args:
+        event: what one observation is.
+        scale: of u.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Event, scale: float = 1.0) -> None:
         super().__init__(event)
+        self.scale = scale
         shape = event.shape if len(event.shape) < 2 else (event.shape[0], 1, 1) if len(event.shape) == 3 else (1, 1)
         self.register_buffer("mean", torch.zeros([s or 1 for s in shape], dtype=torch.float64))
         self.register_buffer("std", torch.ones([s or 1 for s in shape], dtype=torch.float64))
@@ -160,11 +166,12 @@ class Standardise(Preprocessing):
         return [0] + [i + 1 for i, s in enumerate(self.mean.shape) if s == 1 and x.shape[i + 1] != 1]
 
     def to_model(self, x: Tensor, rows: Rows | None = None) -> tuple[Tensor, Tensor]:
-        ladj = -(self.std.log().expand([s or 1 for s in self.event.shape])).sum()
-        return (x.double() - self.mean) / self.std, ladj.expand(len(x))
+        std = self.std / self.scale
+        ladj = -(std.log().expand([s or 1 for s in self.event.shape])).sum()
+        return (x.double() - self.mean) / std, ladj.expand(len(x))
 
     def to_data(self, u: Tensor) -> Tensor:
-        return u.double() * self.std + self.mean
+        return u.double() * (self.std / self.scale) + self.mean
 
 
 class Logit(Preprocessing):

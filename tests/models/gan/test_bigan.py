@@ -28,9 +28,9 @@ def test_what_is_encoded_decodes_to_itself_and_codes_have_the_law_of_the_noise()
     torch.testing.assert_close(torch.cov(codes.T), torch.eye(2), atol=0.5, rtol=0)
 
 
-def pictures(context_event=None):
+def pictures(context_event=None, latent=3):
     with seeded(0):
-        return BiGAN(Event((8, 12), "integer", low=0, high=255), context_event, latent=3, hidden=(8,)).eval()
+        return BiGAN(Event((8, 12), "integer", low=0, high=255), context_event, latent=latent, hidden=(8,)).eval()
 
 
 def test_pictures_of_bytes_are_encoded_whatever_their_type_and_each_by_itself():
@@ -64,8 +64,9 @@ def test_the_critic_of_pictures_sees_the_picture_and_the_latent():
         assert (slope.flatten(1).abs().sum(1) > 0).all()
 
 
-def test_the_encoder_has_the_generators_widths_in_the_opposite_order():
+def test_sizes_and_what_it_answers():
     model = BiGAN(Event((5,)), hidden=(8, 16), latent=3)
     sizes = [tuple(p.shape) for p in model.encoder.parameters() if p.ndim == 2]
     assert sizes == [(16, 5), (8, 16), (3, 8)]
-    assert model.latent_event == Event((3,)) and model.capabilities == {"sample", "decode", "encode"}
+    assert model.latent_event == Event((3,)) and BiGAN(Event((5,))).latent == 5 and pictures(latent=None).latent == 16
+    assert model.capabilities == {"sample", "decode", "encode"}

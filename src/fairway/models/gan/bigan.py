@@ -17,18 +17,20 @@ from fairway.core.capability import HasLatent
 from fairway.core.case import Case
 from fairway.core.event import Event
 from fairway.core.objective import Objective, Optimisation
-from fairway.models.gan.image_generator import ImageGenerator
+from fairway.models.gan.image_generator import ImageGenerator, halvings
 from fairway.networks.conv_encoder import ConvEncoder, JointCritic
 from fairway.networks.joined import joined
 from fairway.networks.mlp import MLP
 
+LATENT_OF_IMAGES = 16  # on 8 x 8 digits 16 entries kept the class of 72 % of held-out rows there and back, 64 of 23 %
 WEIGHT, WEIGHT_OF_IMAGES = 0.1, 1.0  # of the penalty; at 0.02 the ring of eight Gaussians did not settle
 
 
 class BiGAN(HasLatent, ImageGenerator):
     """A generator and an encoder: perceptrons on tables, convolutions on images.
 
-    Args: as `ImageGenerator`; the encoder has the generator's widths in the opposite order.
+    Args: as `ImageGenerator`, but for the noise on images: 16 entries for None, since the critic must learn which goes
+        with which. The encoder has the generator's widths in the opposite order.
     """
 
     cites = ("donahue2017bigan", "dumoulin2017ali")  # type: ignore[assignment]
@@ -49,7 +51,8 @@ class BiGAN(HasLatent, ImageGenerator):
         hidden: Sequence[int] | None = None,
         act: str = "relu",
     ) -> None:
-        super().__init__(event, context_event, latent=latent, hidden=hidden, act=act)
+        chosen = LATENT_OF_IMAGES if latent is None and halvings(event) else latent
+        super().__init__(event, context_event, latent=chosen, hidden=hidden, act=act)
         self.encoder = self._encoder()
 
     def _encoder(self) -> nn.Module:

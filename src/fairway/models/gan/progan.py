@@ -3,9 +3,13 @@
     7 x 7  ->  14 x 14  ->  28 x 28        each size faded into the one before it, by generator and critic alike
 
 What is common to all pictures of a data set is learned at sizes where it is cheap, and each new size has to add detail
-alone. Wasserstein losses with a gradient penalty and a small drift, one critic move a step, Adam without momentum,
-layers of equalised learning rate, no norm over the batch: pixels are normed in the generator, and the critic sees how
-much a group of rows varies. See `networks.progan`, `networks.growth` and `objectives.progressive`.
+alone. Layers of equalised learning rate, no norm over the batch: pixels are normed in the generator, and the critic
+sees how much a group of rows varies. See `networks.progan`, `networks.growth` and `objectives.progressive`.
+
+The losses are not the paper's. On 8 x 8 digits, after 800 steps, Wasserstein losses with a gradient penalty (which
+`Progressive()` has) left a Fréchet distance of 2.4 and 2.0 in a classifier's features (two seeds), relativistic ones
+with a penalty on both sides 1.4 and 1.5, in the same time. Drawn at full size from the start the latter came to 1.4,
+too, and took a fifth longer: growing saves time, the more the larger the picture.
 """
 
 from collections.abc import Sequence
@@ -17,6 +21,7 @@ from fairway.core.case import Case
 from fairway.core.event import Event
 from fairway.core.objective import Objective, Optimisation
 from fairway.models.gan.image_generator import ImageGenerator, halvings
+from fairway.models.gan.r3gan import GAMMA_OF_IMAGES
 from fairway.networks.growth import Growth
 from fairway.networks.progan import ProGANCritic, ProGANGenerator
 
@@ -39,7 +44,7 @@ class ProGAN(ImageGenerator):
     """
 
     cites = ("karras2018progan",)
-    optimisation = Optimisation(lr=1e-3, betas=(0.0, 0.99), clip=None, ema=0.999, schedule="constant")
+    optimisation = Optimisation(lr=4e-3, betas=(0.0, 0.99), clip=None, ema=0.999, schedule="constant")
     tiny: ClassVar[list[Case]] = [
         Case(Event((8, 8), "integer", low=0, high=16), None, {"latent": 4, "hidden": (8, 6), "grow": 4}),
         Case(Event((2, 8, 12), "bounded", low=0.0, high=1.0), Event((2,)), {"latent": 4, "hidden": (6, 6), "grow": 4}),
@@ -77,7 +82,7 @@ class ProGAN(ImageGenerator):
     def default_objective(self) -> Objective:
         from fairway.objectives.progressive import Progressive
 
-        return Progressive()
+        return Progressive("relativistic", "r1_r2", weight=GAMMA_OF_IMAGES)
 
 
 def _widths(event: Event) -> tuple[int, ...]:
