@@ -25,6 +25,7 @@ from fairway.core.preprocessing import (
     continuous,
     countable,
     preprocessings,
+    rescaled,
     symmetric,
 )
 from fairway.core.random import Rows
@@ -34,6 +35,7 @@ BOUNDED = Event((3,), "bounded", low=-2.0, high=5.0)
 MAPS = {
     "identity": Identity(Event((3,))),
     "standardise a table": Standardise(Event((3,))),
+    "standardise to another scale": Standardise(Event((3,)), 3.0),
     "standardise an image": Standardise(Event((2, 2, 2))),
     "symmetric": Symmetric(BOUNDED),
     "logit": Logit(BOUNDED),
@@ -239,3 +241,15 @@ def test_symmetric_units_are_the_range_of_a_tanh():
 def test_symmetric_where_there_is_a_range(event, last):
     chosen = symmetric(event)
     assert isinstance(chosen.maps[-1] if event.counted else chosen, last)
+
+
+def test_rescaled_units_are_wider_in_the_end():
+    x = torch.rand(500, 2, generator=torch.Generator().manual_seed(0)).double() + 0.5
+    for event in (Event((2,)), Event((2,), "positive")):
+        units = rescaled(continuous(event), 3.0)
+        units.fit(x)
+        u, _ = units.to_model(x)
+        torch.testing.assert_close(u.std(0, correction=0), torch.full((2,), 3.0).double())
+        torch.testing.assert_close(units.to_data(u), x)
+    logit = Logit(BOUNDED)
+    assert rescaled(logit, 3.0) is logit

@@ -63,7 +63,7 @@ def test_pixel_norm_gives_every_pixel_mean_square_one():
 
 @pytest.mark.parametrize("shape", [(10,), (None, 8), (30, 28), (12, 12), (2, 3, 8, 8)])
 def test_sizes_that_cannot_be_made_say_so(shape):
-    with pytest.raises(ValueError, match="expected images|expected sides"):
+    with pytest.raises(ValueError, match=r"expected images|expected sides"):
         picture(shape, 2)
 
 

@@ -96,11 +96,11 @@ def test_phases_and_players(model):
 
 
 def test_errors_say_what_to_do(model):
-    with pytest.raises(ValueError, match="expected divergence among wasserstein, non_saturating, .*; got 'js'"):
+    with pytest.raises(ValueError, match=r"expected divergence among wasserstein, non_saturating, .*; got 'js'"):
         Adversarial("js")
     with pytest.raises(ValueError, match=r"call setup\(model\) first"):
         Adversarial().players(model)
-    with pytest.raises(ValueError, match="expected penalty among none, .*; got 'r3'"):
+    with pytest.raises(ValueError, match=r"expected penalty among none, .*; got 'r3'"):
         Adversarial(penalty="r3")
     with pytest.raises(ValueError, match="expected rule among alternating, simultaneous, extragradient; got 'turns'"):
         Adversarial(rule="turns")

@@ -379,6 +379,14 @@ def symmetric(event: Event) -> Preprocessing:
     return Symmetric(event) if event.kind == "bounded" else dequantised(event) if event.counted else continuous(event)
 
 
+def rescaled(units: Preprocessing, scale: float) -> Preprocessing:
+    """The same units, `scale` times as wide where they end in scale 1."""
+    if isinstance(units, Chain):
+        *first, last = units.maps
+        return Chain([*first, rescaled(last, scale)])  # type: ignore[list-item, arg-type]
+    return Standardise(units.event, scale) if isinstance(units, Standardise) else units
+
+
 def _standardised(*maps: Preprocessing) -> Chain:
     return Chain([*maps, Standardise(maps[-1].model_event)])
 

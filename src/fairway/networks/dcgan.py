@@ -58,8 +58,8 @@ def picture(shape: Sequence[int | None], halvings: int) -> tuple[int, int, int]:
     step = 2**halvings
     if height % step or width % step or min(height, width) < LEAST * step:
         raise ValueError(
-            f"expected sides that {halvings} halvings leave whole and at {LEAST} pixels or more, got {height} x {width}: "
-            f"pad or resize the images to multiples of {step}, or give fewer entries in hidden"
+            f"expected sides that {halvings} halvings leave whole and at {LEAST} pixels or more, "
+            f"got {height} x {width}: pad or resize the images to multiples of {step}, or give fewer entries in hidden"
         )
     return channels, height // step, width // step
 
@@ -157,4 +157,3 @@ class ConvCritic(Configurable, nn.Module):
             return out
         # as large as the first term: a sum of products of as many features
         return out + (self.project(joined(context)) * h).sum(1) / h.shape[1] ** 0.5
-

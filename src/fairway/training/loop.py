@@ -39,8 +39,8 @@ from fairway.training.monitor import Monitor
 from fairway.training.optim import Average
 from fairway.training.plan import Plan
 from fairway.training.players import counterpart, drops, how, movers
-from fairway.training.rules import RULES, Move
 from fairway.training.rehearse import rehearsed
+from fairway.training.rules import RULES, Move
 
 OVERRUN = 1.25  # a run may take this many times its budget before the clock ends it
 FAILURES = (torch.linalg.LinAlgError, ChainError)  # how numbers that left their scale may show

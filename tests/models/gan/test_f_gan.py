@@ -20,4 +20,3 @@ def test_each_finds_a_shift(divergence):
     x = 100 + 3 * torch.randn(600, 2, generator=torch.Generator().manual_seed(0))
     model = fit("f_gan", x, divergence=divergence, hidden=(16,), critic_hidden=(16,), steps=200, lr=2e-3, seed=0)
     assert ((model.sample(500, generator=0).mean(0) - 100).abs() < 2).all()
-

@@ -40,7 +40,9 @@ def test_units_of_images_and_of_tables():
     x = torch.tensor([0, 16]).reshape(2, 1, 1).expand(2, 8, 8)
     assert grey.to_model(x)[0].abs().max() < 1
     assert torch.equal(grey.to_data(grey.to_model(x)[0]), x.double())
-    assert isinstance(R3GAN(Event((3,)), hidden=(8,)).preprocess, Standardise)
+    units = R3GAN(Event((3,)), hidden=(8,)).preprocess
+    assert isinstance(units, Standardise) and units.scale == 3
+    assert R3GAN(Event((3,), "positive"), hidden=(8,)).preprocess.maps[-1].scale == 3
 
 
 def test_halvings_stop_at_four_pixels():

@@ -1,4 +1,4 @@
-"""The paper's preset; draws of a model that is still growing; what it refuses."""
+"""The preset; draws of a model that is still growing; what it refuses."""
 
 import pytest
 import torch
@@ -13,10 +13,11 @@ from fairway.training.fit import fit
 BYTES = Event((3, 16, 16), "integer", low=0, high=255)
 
 
-def test_preset_of_the_paper():
+def test_preset():
     model = ProGAN(Event((28, 28)))
-    assert isinstance(model.default_objective(), Progressive)
-    assert (model.optimisation.lr, model.optimisation.betas, model.optimisation.ema) == (1e-3, (0.0, 0.99), 0.999)
+    objective = model.default_objective()
+    assert isinstance(objective, Progressive) and objective.penalty.at == "both" and objective.divergence.both
+    assert (model.optimisation.betas, model.optimisation.ema) == ((0.0, 0.99), 0.999)
     assert model.hidden == (128, 64, 32) and model.growth.last == 2 and model.growth.pace == 600
     critic = model.default_critic(None, 0)
     assert isinstance(critic, ProGANCritic) and critic.growth.last == 2
