@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 class Apart(MLE):
     """Says that it compares no row with its context; watches held-out rows."""
 
-    pairs = False
+    matched = False
 
 
 def numbered(n, start=0):

@@ -110,7 +110,7 @@ class Objective(Configurable, nn.Module, ABC):
         rule: how the phases of a step follow each other, see `training.rules`.
         traceable: whether `loss` can be compiled: tensor operations, draws from `generator` as many at every step and
             slopes by `numerics.gradient`; no `autograd`, no chains, no decision on a tensor's value.
-        pairs: whether a row and its context belong together; False where `fit(paired=False)` may give two samples.
+        matched: whether a row and its context belong together; False where `fit(paired=False)` may give two samples.
     """
 
     role: ClassVar[str] = "objective"
@@ -121,7 +121,7 @@ class Objective(Configurable, nn.Module, ABC):
     optimisation: ClassVar[Optimisation] = Optimisation()
     batch_size: ClassVar[int] = 128
     traceable: ClassVar[bool] = True
-    pairs: ClassVar[bool] = True
+    matched: ClassVar[bool] = True
 
     def setup(self, model: Any) -> None:
         """Build critics and buffers for this model, once, under the seeded generator."""

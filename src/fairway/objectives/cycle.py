@@ -46,7 +46,7 @@ class Cycle(Objective):
     stops_early = False
     batch_size = 16
     traceable = False  # fakes go through a pool that rows share
-    pairs = False  # a row and its context may be of two samples
+    matched = False  # a row and its context may be of two samples
     optimisation: Optimisation = Adversarial.optimisation  # type: ignore[misc]
 
     def __init__(

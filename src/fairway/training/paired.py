@@ -4,7 +4,7 @@
 
 Each side is held out from, and its units are measured, on its own rows alone; an order of its own on the contexts' side
 undoes what pairing there was. An epoch of N rows shows every row of the longer side once and repeats the shorter one.
-No row is copied before a batch asks for it. An objective says that it can learn from this by `pairs = False`.
+No row is copied before a batch asks for it. An objective says that it can learn from this by `matched = False`.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ def refuse_unpaired(learner: Any, context: Any, weights: Any, streams: bool) -> 
     """
     if context is None:
         raise ValueError("expected context=... with paired=False (the other sample), got none")
-    if getattr(learner, "pairs", True):
+    if getattr(learner, "matched", True):
         raise ValueError(
             f"{learner.name()} learns from rows and contexts that belong together: leave paired=False out; of images, "
             "cycle_gan learns from two samples"
