@@ -42,7 +42,7 @@ from fairway.report.pictures import grid, png
 
 NAME, PICTURES, LARGEST = "image_gans", Path(__file__).parents[1] / "docs" / "pictures", 200_000
 STEPS = {
-    "fashion_mnist-dcgan": 20_000, "fashion_mnist-r3gan": 12_000, "fashion_mnist-cgan": 12_000,
+    "fashion_mnist-dcgan": 7_000, "fashion_mnist-r3gan": 7_000, "fashion_mnist-cgan": 5_000,
     "fashion_mnist-biggan": 8_000, "mnist-bigan": 12_000, "usps-cycle_gan": 4_000, "facades-pix2pix": 6_000,
     "crawl_tiles-progan": 10_000,
 }  # fmt: skip

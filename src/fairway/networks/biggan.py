@@ -88,6 +88,7 @@ class BigGANGenerator(Configurable, nn.Module):
     Raises:
         ValueError: sides that these doublings cannot make.
 
+    >>> import torch
     >>> BigGANGenerator((3, 32, 32), 16, hidden=(8, 8, 4))(torch.zeros(2, 16)).shape
     torch.Size([2, 3, 32, 32])
     """
@@ -134,6 +135,7 @@ class BigGANCritic(Configurable, nn.Module):
     Raises:
         ValueError: sides that cannot be halved so often.
 
+    >>> import torch
     >>> BigGANCritic((28, 28), hidden=(8, 8))(torch.zeros(2, 28, 28)).shape
     torch.Size([2])
     """
