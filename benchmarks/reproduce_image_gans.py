@@ -39,6 +39,7 @@ from fairway.metrics.features.classifier import trained_on
 from fairway.metrics.features.frechet import frechet
 from fairway.metrics.features.neighbours import density_coverage, nearest, precision_recall
 from fairway.report.pictures import grid, png
+from fairway.samplers.truncation import Truncated, variance
 
 NAME, PICTURES, LARGEST = "image_gans", Path(__file__).parents[1] / "docs" / "pictures", 200_000
 STEPS = {
@@ -96,22 +97,11 @@ def judged(job: str, steps: int, path: Path) -> Row:
 
 def truncated(model: fw.Model, judge: Judge, labels: Tensor, threshold: float | None) -> Row:
     """Precision and recall of draws whose latents stay within a threshold."""
-    from fairway.samplers.truncation import Truncated
-
     sampler = None if threshold is None else Truncated(threshold)
     draws = model.sample(1, context=labels, sampler=sampler, generator=0)[:, 0]
     found = precision_recall(judge.classifier(draws), judge.reference[:DRAWS])
     row: Row = {"threshold": threshold, **{k: round(found[k].value, 3) for k in ("precision", "recall")}}
-    return row | {"input_variance": round(variance(threshold), 3), **judge.distance(draws)}
-
-
-def variance(threshold: float | None) -> float:
-    """Of a standard normal within +- threshold."""
-    if threshold is None:
-        return 1.0
-    c = torch.tensor(threshold, dtype=torch.float64)
-    density, inside = torch.exp(-c.square() / 2) / (2 * torch.pi) ** 0.5, torch.erf(c / 2**0.5)
-    return float(1 - 2 * c * density / inside)
+    return row | {"input_variance": 1.0 if threshold is None else round(variance(threshold), 3), **judge.distance(draws)}
 
 
 def encoded(job: str, steps: int, path: Path) -> Row:

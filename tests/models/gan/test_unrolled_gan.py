@@ -9,7 +9,10 @@ from fairway.training.fit import fit
 
 
 def test_the_game(event):
-    objective = UnrolledGAN(event).default_objective()
+    model = UnrolledGAN(event)
+    objective = model.default_objective()
+    objective.setup(model)
+    assert (objective.optimisation_of("model").lr, objective.optimisation_of("critic").lr) == (1e-3, 1e-4)
     assert isinstance(objective, Unrolled) and objective.unroll == 5
     assert objective.divergence.critic is non_saturating_critic
     assert objective.divergence.generator is non_saturating_generator
@@ -19,6 +22,6 @@ def test_the_game(event):
 
 def test_it_finds_where_the_data_lie():
     x = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([30.0, 0.1]) + 500
-    model = fit("unrolled_gan", x, unroll=2, hidden=(32,), critic_hidden=(32,), steps=300, seed=0)
+    model = fit("unrolled_gan", x, unroll=2, hidden=(32,), critic_hidden=(32,), steps=300, lr=4e-3, seed=0)
     off = (model.sample(1000, generator=0).mean(0) - x.mean(0)).abs() / x.std(0)
     assert (off < 0.5).all()
