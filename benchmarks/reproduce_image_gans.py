@@ -101,7 +101,10 @@ def truncated(model: fw.Model, judge: Judge, labels: Tensor, threshold: float | 
     draws = model.sample(1, context=labels, sampler=sampler, generator=0)[:, 0]
     found = precision_recall(judge.classifier(draws), judge.reference[:DRAWS])
     row: Row = {"threshold": threshold, **{k: round(found[k].value, 3) for k in ("precision", "recall")}}
-    return row | {"input_variance": 1.0 if threshold is None else round(variance(threshold), 3), **judge.distance(draws)}
+    return row | {
+        "input_variance": 1.0 if threshold is None else round(variance(threshold), 3),
+        **judge.distance(draws),
+    }
 
 
 def encoded(job: str, steps: int, path: Path) -> Row:

@@ -126,7 +126,7 @@ def test_a_point_between_packs_lies_on_their_segment(model):
 
 @pytest.mark.parametrize("pack", [1, 2])
 def test_of_two_laws_as_far_away_packs_tell_the_one_that_lacks_a_mode(pack):
-    """The paper's argument on four modes: both laws are 1/4 from uniform; the hinge loss of the best critic is 2 - 2 TV."""
+    """The paper's argument on four modes: both laws are 1/4 from uniform; the best critic's hinge loss is 2 - 2 TV."""
     uniform, found = torch.full((4,), 0.25), {}
     laws = {"collapsed": torch.tensor([3, 3, 2, 0]) / 8, "spread": torch.tensor([3, 3, 1, 1]) / 8}
     for name, law in laws.items():

