@@ -76,7 +76,7 @@ def judged(job: str, steps: int, path: Path) -> Row:
     """Draws of a model of all garments, or of each class."""
     data = dataset(job.partition("-")[0])
     judge = Judge(data, DRAWS)
-    conditional = job.endswith(("cgan", "biggan"))
+    conditional = job.partition("-")[2] in ("cgan", "biggan")
     model, row = trained(job, steps, data, context=data.labels if conditional else None)
     labels = data.test.labels[:DRAWS]
     if conditional:
@@ -90,7 +90,7 @@ def judged(job: str, steps: int, path: Path) -> Row:
     found = density_coverage(judge.classifier(draws), judge.reference[:DRAWS])
     row |= {name: round(found[name].value, 3) for name in ("density", "coverage")}
     row["floors"] = judge.floors()
-    if job.endswith("biggan"):
+    if "biggan" in job:
         row["truncation"] = [truncated(model, judge, labels, threshold) for threshold in THRESHOLDS]
     return row
 
