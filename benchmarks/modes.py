@@ -83,8 +83,9 @@ def judged(data: str, model: str, seed: int, steps: int) -> tuple[Row, Tensor]:
 
 
 def numbers(found: dict[str, Any]) -> Row:
-    """The five as plain numbers."""
-    return {name: round(found[name].value, 4) for name in NUMBERS if name in found}
+    """The five as plain numbers; None for a spread that is not finite."""
+    values = {name: found[name].value for name in NUMBERS if name in found}
+    return {name: round(value, 4) if math.isfinite(value) else None for name, value in values.items()}
 
 
 def stacks(labels: Tensor, images: Tensor, n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -125,7 +126,7 @@ def verdict(rows: list[Row], modes: int) -> str:
         return "modes are missing"
     if good < 0.8:
         return "all modes, many draws between them"
-    return "all modes" if median(r["spread"] for r in rows) > 0.8 else "all modes, narrower than the data's"
+    return "all modes" if median(r["spread"] or 0.0 for r in rows) > 0.8 else "all modes, narrower than the data's"
 
 
 def summary(rows: list[Row]) -> list[Row]:
@@ -135,7 +136,7 @@ def summary(rows: list[Row]) -> list[Row]:
         mine = [r for r in rows if (r["data"], r["model"]) == (data, model)]
         row: Row = {"data": data, "model": model, "seeds": len(mine), "steps": mine[0]["steps"]}
         for name in [n for n in (*NUMBERS, "cpu_seconds") if n in mine[0]]:
-            values = [r[name] for r in mine]
+            values = [r[name] for r in mine if r[name] is not None] or [math.nan]
             worst = max if name in ("kl", "cpu_seconds") else min
             row[name] = {"median": round(median(values), 4), "worst": worst(values)}
         if data in LAWS:

@@ -7,6 +7,7 @@ python tools/tables.py --check   exit 1 if it is not what the results say
 import json
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -385,6 +386,48 @@ def diffusion(found: dict[str, Any]) -> str:
     )
 
 
+def modes(found: dict[str, Any]) -> str:
+    """Five numbers of each model over its seeds, beside what is known."""
+    names, rows = ("captured", "fair", "high_quality", "kl", "spread"), []
+    for data, model in dict.fromkeys((r["data"], r["model"]) for r in found["rows"]):
+        mine = [r for r in found["rows"] if (r["data"], r["model"]) == (data, model)]
+        cells = [data, model, str(len(mine))]
+        for name in (*names, "cpu_seconds"):
+            values = sorted(r[name] for r in mine if r.get(name) is not None)
+            worst = values[-1] if name in ("kl", "cpu_seconds") and values else values[0] if values else None
+            middle = median(values) if values else None
+            form = ".1f" if name in ("captured", "fair", "cpu_seconds") else ".3f"
+            cells.append(f"{number(middle, form)} ({number(worst, form)})")
+        rows.append(cells)
+    rows += [[r["data"], r["model"], "–", *(number(r[n]) for n in names), "–"] for r in found["references"]]
+    head = ["data", "model", "seeds", "captured", "fair", "high quality", "KL", "spread", "CPU s"]
+    published = [[d, m, number(c, ".1f"), f"{q:.1%}", source] for d, m, c, q, source in found["published"]]
+    return "\n\n".join(
+        [
+            "2,500 draws of models of 50,000 rows, each seed's turned and rescaled: median over the seeds (worst).",
+            table(head, rows),
+            "Published, for orientation; networks and steps differ by far:",
+            table(["data", "model", "captured", "high quality", "source"], published),
+        ]
+    )
+
+
+def image_gans(found: dict[str, Any]) -> str:
+    """What each script's job found."""
+    rows = []
+    for r in found["rows"]:
+        said = {
+            k: v
+            for k, v in r.items()
+            if isinstance(v, int | float) and k not in ("steps", "training_seconds", "parameters", "error")
+        }
+        floors = {f["rule"]: f["frechet"] for f in r.get("floors", ())}
+        words = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in said.items())
+        beside = ", ".join(f"{name} {value:.1f}" for name, value in floors.items()) or "–"
+        rows.append([r["data"], r["model"], words, beside, f"{r['training_seconds'] / 60:.0f}", f"{r['steps']:,}"])
+    return table(["data", "model", "found", "Fréchet distance of", "minutes", "steps"], rows)
+
+
 SECTIONS = {
     "digits": ("Handwritten digits, 30 seconds each", "benchmarks/reproduce_digits.py", digits),
     "awkward_units": ("Awkward units", "benchmarks/reproduce_awkward_units.py", awkward_units),
@@ -394,6 +437,8 @@ SECTIONS = {
     "image_flows": ("Flows of images", "benchmarks/reproduce_image_flows.py", image_flows),
     "image_diffusion": ("Golf on images", "benchmarks/reproduce_image_diffusion.py", image_diffusion),
     "diffusion": ("Denoisers against their peers", "benchmarks/diffusion.py", diffusion),
+    "modes": ("Who keeps all modes", "benchmarks/modes.py", modes),
+    "image_gans": ("Adversaries on images", "benchmarks/reproduce_image_gans.py", image_gans),
     "flows": ("Flows against zuko, nflows and normflows", "benchmarks/flows.py", flows),
     "determinants": ("What a determinant costs", "benchmarks/determinants.py", determinants),
     "tabular": ("Tables of ten columns", "benchmarks/reproduce_tabular.py", tabular),

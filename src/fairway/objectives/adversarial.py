@@ -198,10 +198,13 @@ class Adversarial(Objective):
     # -- what the critic says -------------------------------------------------------------------------------------
     @property
     def _together(self) -> bool:
-        """Whether real and fake rows may pass together: nothing in the critic norms over the batch."""
+        """Whether real and fake rows may pass together: nothing in the critic looks across the batch."""
         if self._norms is None:
             assert self.critic is not None
-            self._norms = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.critic.modules())
+            self._norms = any(
+                isinstance(part, nn.modules.batchnorm._BatchNorm) or getattr(part, "mixes_rows", False)
+                for part in self.critic.modules()
+            )
         return not self._norms
 
     def logits(self, real: Shown, fake: Shown) -> tuple[Tensor, Tensor]:

@@ -82,10 +82,6 @@ class Progressive(Adversarial):
         real, fake = super().shown(batch, model, noise)
         return real._replace(u=model.growth.coarse(real.u)), fake
 
-    @property
-    def _together(self) -> bool:
-        return False
-
 
 def _grow(model: Any) -> None:
     model.growth.advance()
