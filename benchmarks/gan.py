@@ -98,7 +98,7 @@ def check() -> float:
     off = 0.0
     for player, value in theirs.items():
         mine = objective.loss(Batch(real), model, phase=Phase(player), generator=Rows(0, BATCH)).total
-        off = max(off, float((mine - value).abs()))
+        off = max(off, float((mine - value).detach().abs()))
     return off
 
 
