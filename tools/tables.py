@@ -428,6 +428,22 @@ def image_gans(found: dict[str, Any]) -> str:
     return table(["data", "model", "found", "Fréchet distance of", "minutes", "steps"], rows)
 
 
+def gan(found: dict[str, Any]) -> str:
+    """Milliseconds of a step, and what penalties cost."""
+    peers = ", ".join(f"{name} {version}" for name, version in found["peers"].items())
+    goals = {g["what"]: f"{'>' if g['what'].startswith('step') else '<'}= {g['goal']:.1f}" for g in found["goals"]}
+    return "\n\n".join(
+        [
+            f"DCGAN's pair on 32 x 32 x 3, batches of {found['batch']}, one thread, CPU time; {peers}.",
+            table(["side", "ms a step"], [[side, number(ms, ".1f")] for side, ms in found["ms"].items()]),
+            table(
+                ["times", "reached", "goal"],
+                [[w, number(t, ".2f"), goals.get(w, "–")] for w, t in found["times"].items()],
+            ),
+        ]
+    )
+
+
 SECTIONS = {
     "digits": ("Handwritten digits, 30 seconds each", "benchmarks/reproduce_digits.py", digits),
     "awkward_units": ("Awkward units", "benchmarks/reproduce_awkward_units.py", awkward_units),
@@ -438,6 +454,7 @@ SECTIONS = {
     "image_diffusion": ("Golf on images", "benchmarks/reproduce_image_diffusion.py", image_diffusion),
     "diffusion": ("Denoisers against their peers", "benchmarks/diffusion.py", diffusion),
     "modes": ("Who keeps all modes", "benchmarks/modes.py", modes),
+    "gan": ("A step of an adversary against torchgan", "benchmarks/gan.py", gan),
     "image_gans": ("Adversaries on images", "benchmarks/reproduce_image_gans.py", image_gans),
     "flows": ("Flows against zuko, nflows and normflows", "benchmarks/flows.py", flows),
     "determinants": ("What a determinant costs", "benchmarks/determinants.py", determinants),
