@@ -104,7 +104,7 @@ def test_errors_say_what_to_do(model):
         Adversarial(penalty="r3")
     with pytest.raises(ValueError, match="expected rule among alternating, simultaneous, extragradient; got 'turns'"):
         Adversarial(rule="turns")
-    with pytest.raises(ValueError, match="expected critic_steps=1 where players move simultaneously, got 5"):
+    with pytest.raises(ValueError, match="expected critic_steps=1 and every=1 with rule='simultaneous', got 5 and 1"):
         Adversarial(rule="simultaneous")
 
 
@@ -197,3 +197,14 @@ def test_the_model_may_know_how_long_it_takes(model):
     assert Adversarial().steps_of(model) is None
     object.__setattr__(model, "steps", 123)
     assert Adversarial().steps_of(model) == 123
+
+
+def test_two_moves_of_one_player_are_refused_where_all_gradients_come_first():
+    with pytest.raises(ValueError, match="got 1 and 16"):
+        Adversarial(penalty="r1", critic_steps=1, every=16, rule="extragradient")
+
+
+@pytest.mark.parametrize("penalty", ["none", "clip"])
+def test_what_costs_nothing_has_no_lazy_move(model, penalty):
+    phases = ready(model, penalty=penalty, every=16).phases(model)
+    assert [(p.player, p.every) for p in phases] == [("critic", 1), ("model", 1)]

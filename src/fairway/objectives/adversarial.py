@@ -86,8 +86,8 @@ class Adversarial(Objective):
         self.divergence: Divergence = _named(DIVERGENCES, divergence, "divergence")
         self.penalty: Penalty = _named(PENALTIES, penalty, "penalty")
         self.rule: str = _named(dict(zip(RULES, RULES, strict=True)), rule, "rule")
-        if rule != "alternating" and critic_steps != 1:
-            raise ValueError(f"expected critic_steps=1 where players move {rule}ly, got {critic_steps}")
+        if rule != "alternating" and (critic_steps, every) != (1, 1):  # one gradient for each player
+            raise ValueError(f"expected critic_steps=1 and every=1 with rule={rule!r}, got {critic_steps} and {every}")
         self.weight, self.every, self.critic_steps, self.monitor = weight, every, critic_steps, monitor
         self.critic_hidden, self.critic = None if critic_hidden is None else tuple(critic_hidden), critic
         self.views = nn.ModuleList(deepcopy(view) for view in views)  # what they remember is of this run
@@ -112,7 +112,8 @@ class Adversarial(Objective):
         return 0 if model.context_preprocess is None else width(model.context_preprocess.model_event)
 
     def phases(self, model: Any) -> tuple[Phase, ...]:
-        lazy = (Phase("critic", every=self.every, after=self._clip),) if self.every > 1 else ()
+        costs = self.penalty.at not in ("none", "weights")
+        lazy = (Phase("critic", every=self.every),) if self.every > 1 and costs else ()
         return (Phase("critic", times=self.critic_steps, after=self._clip), *lazy, Phase("model"))
 
     def steps_of(self, model: Any) -> int | None:

@@ -5,7 +5,7 @@ import torch
 from fairway.core.event import Event
 from fairway.data.toy import ring, ring_centres
 from fairway.metrics.modes import mode_metrics
-from fairway.models.gan.r3gan import GAMMA, GAMMA_OF_IMAGES, R3GAN
+from fairway.models.gan.r3gan import GAMMA, GAMMA_OF_IMAGES, R3GAN, STEPS
 from fairway.training.fit import fit
 
 
@@ -39,3 +39,7 @@ def test_steps_are_its_own_unless_asked_otherwise(monkeypatch):
     x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     assert fit("r3gan", x, hidden=(4,), seed=0).history.steps == 7
     assert fit("r3gan", x, hidden=(4,), steps=3, seed=0).history.steps == 3
+
+
+def test_images_take_the_usual_number_of_steps(event):
+    assert R3GAN(event).steps == STEPS and R3GAN(Event((8, 8), "binary")).steps is None
