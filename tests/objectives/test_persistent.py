@@ -51,7 +51,7 @@ def step(objective, model, u, seed, context=None):
 def test_a_sampler_that_does_not_move_leaves_every_chain_where_it_was():
     with seeded(0):
         model = EBM(Event((2,)), hidden=(8,))
-    objective = ready(model, chains=50, reborn=0.0, kernel=Still())
+    objective = ready(model, chains=50, reborn=0.0, jumps=0, kernel=Still())
     objective.chains.copy_(Rows(0, 50).normal(2))
     objective.born.fill_(True)
     before = objective.chains.clone()
@@ -63,7 +63,7 @@ def test_a_sampler_that_does_not_move_leaves_every_chain_where_it_was():
 def test_chains_are_born_once_and_a_share_of_them_again():
     with seeded(0):
         model = EBM(Event((2,)), hidden=(8,))
-    objective = ready(model, chains=1000, reborn=0.1, kernel=Still())
+    objective = ready(model, chains=1000, reborn=0.1, jumps=0, kernel=Still())
     step(objective, model, torch.zeros(1000, 2), 0)
     assert bool(objective.born.all())
     assert float(objective.chains.std()) == pytest.approx(1.0, abs=0.1)
@@ -77,7 +77,7 @@ def test_the_gradient_at_the_truth_is_zero_and_points_there():
     """Data N(m, 1) under f = slope u with chains at equilibrium: dC/d slope = slope - m."""
     for slope, mean in ((0.5, 0.5), (0.5, 0.8)):
         model = EBM(Event((1,)), network=Slope())
-        objective = ready(model, chains=20_000, reborn=0.0, penalty=0.0, kernel=Still())
+        objective = ready(model, chains=20_000, reborn=0.0, penalty=0.0, jumps=0, kernel=Still())
         objective.chains.copy_(Rows(0, 20_000).normal(1) + slope)
         objective.born.fill_(True)
         loss = step(objective, model, Rows(1, 20_000).normal(1) + mean, 2).total
@@ -109,7 +109,7 @@ def test_the_step_size_follows_the_acceptance():
 def test_contexts_stay_with_their_chains():
     with seeded(0):
         model = EBM(Event((1,)), Event((), "category", levels=2), hidden=(8,))
-    objective = ready(model, chains=40, reborn=0.0, kernel=Still())
+    objective = ready(model, chains=40, reborn=0.0, jumps=0, kernel=Still())
     labels = torch.eye(2)[[0, 1] * 20]
     step(objective, model, torch.zeros(40, 1), 0, labels)
     before = objective.contexts.clone()
@@ -127,7 +127,7 @@ def test_the_model_is_handed_the_chains():
     assert model.chains is not objective.chains
 
 
-@pytest.mark.parametrize("options", [{"chains": 0}, {"steps": 0}, {"reborn": 1.5}])
+@pytest.mark.parametrize("options", [{"chains": 0}, {"steps": 0}, {"reborn": 1.5}, {"jumps": -1}])
 def test_wrong_options_are_refused(options):
     with pytest.raises(ValueError, match=r"expected|steps"):
         PersistentContrastiveDivergence(**options)

@@ -157,6 +157,13 @@ class Objective(Configurable, nn.Module, ABC):
         """What is wrong with a run whose numbers had these means since the last row of the log, and what to change."""
         return None
 
+    def lost(self, means: dict[str, float]) -> str | None:
+        """Why a run whose numbers had these means is beyond help although all are finite: the term, and what to change.
+
+        Such a run goes back to the last good state and stops.
+        """
+        return None
+
     def check(self, model: Any) -> None:
         """Whether the model has what this objective requires.
 

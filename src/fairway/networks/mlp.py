@@ -45,7 +45,7 @@ def columns(linear: nn.Linear, x: Tensor) -> Tensor:
     return weight @ x if bias is None else torch.addmm(bias.unsqueeze(1), weight, x)
 
 
-class _Layer(nn.Module):
+class Layer(nn.Module):
     """act(W h + b), with dropout, plus h where the widths agree and a residual is wanted."""
 
     def __init__(self, inputs: int, outputs: int, act: str, residual: bool, dropout: float) -> None:
@@ -93,7 +93,7 @@ class MLP(Configurable, nn.Module):
     ) -> None:
         super().__init__()
         widths = [inputs, *hidden]
-        layers = [_Layer(a, b, act, residual, dropout) for a, b in pairwise(widths)]
+        layers = [Layer(a, b, act, residual, dropout) for a, b in pairwise(widths)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from fairway.samplers.weights import MeanWeight, mean_weight
 
 
 class AIS(PathDriver):
-    """Annealed importance sampling from N(0, std^2 I), from where chains are drawn (starting points are not used).
+    """Annealed importance sampling from a reference q, from where chains are drawn (starting points are not used).
 
     The draws carry `log_weights` and mean little without them; `samplers.resampled(draws)` makes them equal. `log_Z`
     is a lower bound on average, with its standard error in `info["log_Z_error"]` and the effective number of draws in
@@ -42,7 +42,8 @@ class AIS(PathDriver):
         temperatures: how many, or betas that rise from 0 to 1.
         steps: moves at each.
         warmup: moves of the pilot run at each of its stops.
-        std: standard deviation of q, model units: wide enough to cover the target.
+        std: q is N(0, std^2 I), model units: wide enough to cover the target; None for the target's own reference
+            (what an energy model tilts), or N(0, I).
 
     >>> import math
     >>> from fairway.samplers import HMC, MCMC, draw
@@ -53,10 +54,10 @@ class AIS(PathDriver):
     """
 
     def __init__(
-        self, temperatures: int | Sequence[float] = 200, steps: int = 1, warmup: int = 30, std: float = 1.0
+        self, temperatures: int | Sequence[float] = 200, steps: int = 1, warmup: int = 30, std: float | None = None
     ) -> None:
         check_betas(temperatures)
-        if min(steps, warmup) < 1 or std <= 0:
+        if min(steps, warmup) < 1 or (std is not None and std <= 0):
             raise ValueError(f"expected steps, warmup >= 1 and std > 0, got {steps}, {warmup}, {std}")
         self.temperatures, self.steps, self.warmup, self.std = temperatures, steps, warmup, std
 
@@ -77,7 +78,8 @@ class AIS(PathDriver):
 
     def path(self, target: Target) -> Tempered:
         """From q to the target."""
-        return Tempered(target, Reference(std=self.std))
+        own = target.reference if self.std is None else Reference(std=self.std)
+        return Tempered(target, own or Reference())
 
     def ladder(self, kernel: Kernel, target: Target, rows: Rows) -> Ladder:
         """Temperatures and tuning, by a pilot run of as many chains."""

@@ -238,6 +238,8 @@ class Run:
         self._check()
         row = {"step": self.step, "seconds": round(self._tick(), 4), "lr": self._lr}
         means = self._window.means()
+        if (lost := self.objective.lost(means)) is not None:
+            self._retreat(self.step, lost)
         row |= means | self.model.health()
         self._record(row)
         self._say(self.objective.diagnose(means))
