@@ -24,6 +24,7 @@ import argparse
 import math
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,6 +34,7 @@ from _rows import Row, Rows
 from torch import Tensor
 
 import fairway as fw
+from fairway.data.dataset import Dataset
 from fairway.data.toy import grid, grid_centres, ring, ring_centres
 from fairway.metrics.features.classifier import trained_on
 from fairway.metrics.modes import mode_metrics, modes_by_labels, reference_rows
@@ -104,7 +106,8 @@ def stacked(model: str, seed: int, steps: int) -> list[Row]:
     classifier = trained_on(images, labels)
     x, _ = stacks(labels, images, STACKS, seed)
     began = time.process_time()
-    fitted = fw.fit(model, x, steps=steps, seed=seed, log_every=500, checkpoint_every=steps)
+    data = Dataset(x, replace(digits.event, shape=(3, 8, 8)), name="stacked_digits")
+    fitted = fw.fit(model, data, steps=steps, seed=seed, log_every=500, checkpoint_every=steps)
     seconds = round(time.process_time() - began, 1)
     fresh, _ = stacks(held_labels, held, STACK_DRAWS, seed + 1)
     rows: list[Row] = []

@@ -77,11 +77,12 @@ def test_an_energy_model_on_the_plane_by_annealing_and_on_a_grid():
     assert likelihood(model, rows[:3]).relation == "equal"
 
 
-def test_beyond_two_dimensions_the_default_flatters():
-    found = likelihood(bowl(3), torch.ones(2, 3, dtype=torch.float64))
+def test_beyond_three_dimensions_the_default_flatters():
+    found, cube = (likelihood(bowl(d), torch.ones(2, d, dtype=torch.float64)) for d in (4, 3))
     assert found.relation == "upper" and float(found.mc_error[0]) > 0
-    peak = -3 * math.log(0.6 * math.sqrt(2 * math.pi))
-    assert float(found.value[0]) == pytest.approx(peak, abs=4 * float(found.mc_error[0]))
+    peak = -math.log(0.6 * math.sqrt(2 * math.pi))
+    assert float(found.value[0]) == pytest.approx(4 * peak, abs=4 * float(found.mc_error[0]))
+    assert cube.relation == "equal" and float(cube.value[0]) == pytest.approx(3 * peak, abs=1e-9)
 
 
 def test_without_a_log_z_there_is_no_likelihood():

@@ -100,6 +100,34 @@ def test_a_model_that_knows_its_blocks_is_asked():
     assert agree == pytest.approx(1 / (1 + torch.e**-1.5), abs=0.02)
 
 
+class HiddenSpin(Spins):
+    """The same two entries redrawn in one block, one after the other; a third number says which is first."""
+
+    @property
+    def blocks(self):
+        return 1
+
+    @property
+    def gibbs_uniforms(self):
+        return (3,)
+
+    def _resample(self, u, block, uniforms):
+        assert uniforms.shape == (len(u), 3)
+        there, back = u, u
+        for k in (0, 1):
+            there, back = super()._resample(there, k, uniforms), super()._resample(back, 1 - k, uniforms)
+        return torch.where(uniforms[:, 2:] < 0.5, there, back)
+
+
+def test_a_model_says_how_many_uniforms_a_round_takes():
+    model = HiddenSpin(Event((2,), "binary"))
+    target = Target.of(model)
+    assert Gibbs().noise(target.event)["redraw"] == ("uniform", (3,)) and target.event.shape == (2,)
+    assert Gibbs().noise(model.model_event)["redraw"] == ("uniform", (2,))
+    x = model.sample(8000, sampler="gibbs", generator=0)
+    assert float((x[:, 0] == x[:, 1]).double().mean()) == pytest.approx(1 / (1 + torch.e**-1.5), abs=0.02)
+
+
 def test_continuous_targets_are_refused():
     with pytest.raises(TypeError, match="discrete"):
         MCMC(Gibbs()).run(Target(lambda u: -u.square().sum(1), event=Event((2,))), 4, generator=Rows(0, 4))

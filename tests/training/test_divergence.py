@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from fairway.cli.entry import run
+from fairway.core.objective import Loss
+from fairway.objectives.mle import MLE
 from fairway.training import checkpoint
+from fairway.training.callbacks import Callback
 from fairway.training.fit import fit
 from fairway.training.guard import Diverged
 from fairway.training.run_folder import load
@@ -116,6 +119,50 @@ def test_weights_broken_by_a_move_are_no_good_state_though_its_loss_was_finite(n
 def test_an_exploding_energy_is_stopped(tmp_path):
     error = diverged(tmp_path, "ebm", points(), steps=100, lr=300.0, penalty=0.0)
     assert error.term in ("energy_gap", "energy_size", "loss")
+
+
+# -- numbers that are finite and beyond help ---------------------------------------------------------------------------
+class Doomed(MLE):
+    """Every number is fine, and it gives up once a count of its moves has passed a level in the mean of a window."""
+
+    monitor = None
+    count: torch.Tensor
+
+    def __init__(self, level=75.0):
+        super().__init__()
+        self.level = level
+        self.register_buffer("count", torch.zeros(()))
+
+    def loss(self, batch, model, *, phase, generator):
+        self.count += 1
+        total, terms = super().loss(batch, model, phase=phase, generator=generator)
+        return Loss(total, {**terms, "moves": self.count.clone()})
+
+    def lost(self, means):
+        return f"moves ({means['moves']:.1f}; take fewer)" if means["moves"] > self.level else None
+
+
+def test_an_objective_that_says_it_is_lost_goes_back_to_the_last_row_of_the_log_and_stops(tmp_path):
+    """Rows at 50 (mean 25.5) and 100 (mean 75.5): the second is refused, and the averages are those of step 50."""
+    kept = {}
+
+    class Keep(Callback):
+        def on_step(self, run):
+            if run.step in (50, 100):
+                kept[run.step] = {name: value.clone() for name, value in run.average.shadow.items()}
+
+    error = diverged(tmp_path, "made", points(), objective=Doomed(), steps=300, callbacks=[Keep()])
+    assert (error.step, error.term, error.last_good) == (100, "moves (75.5; take fewer)", 50)
+    assert whole(tmp_path) == 50
+    state = error.model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in kept[50].items())
+    assert not all(torch.equal(value, state[name]) for name, value in kept[100].items())
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [50] and error.model.history.stopped == "diverged at step 100"
+
+
+def test_an_objective_that_is_never_lost_runs_to_its_end(tmp_path):
+    assert fit("made", points(), objective=Doomed(1e9), steps=120, **SMALL["made"]).history.steps == 120
 
 
 # -- data ------------------------------------------------------------------------------------------------------------

@@ -242,9 +242,14 @@ class HasGibbs(Capability, asks="gibbs", hooks=("_resample", "blocks")):
     def blocks(self) -> int:
         """Number of blocks."""
 
+    @property
+    def gibbs_uniforms(self) -> tuple[int, ...] | None:
+        """Shape of the uniform numbers that a round takes for each chain; None for that of u, one for each entry."""
+        return None
+
     @abstractmethod
     def _resample(self, u: Tensor, block: int, uniforms: Tensor) -> Tensor:
-        """u with one block redrawn from its conditional, using the uniforms given."""
+        """u with one block redrawn from its conditional, using the uniforms given (those of a whole round)."""
 
 
 CAPABILITIES: tuple[type[Capability], ...] = (

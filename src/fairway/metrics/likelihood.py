@@ -5,7 +5,7 @@
     log Z (`log_normaliser`)                           relation of log Z    so that of log p(x)
     annealing from N(0, I) up (forward)                lower                upper: it flatters the model
     annealing from draws of the model down (reverse)   upper                lower: as good as the draws are exact
-    a grid, in one or two dimensions                   equal                equal
+    a grid, in one to three dimensions                 equal                equal
 
 A mode that the chains never found is missing in Z, so its mass is given to the others: what flatters a model most is a
 bad sampler. Take the lower end of a bracket to rank. One error of log Z is shared by all rows: it does not average out
@@ -28,7 +28,7 @@ from fairway.core.likelihood import Likelihood, Method, Relation
 from fairway.core.random import Rows, Seed, seed_of
 from fairway.metrics.estimate import Estimate
 from fairway.metrics.evaluate import evaluate
-from fairway.metrics.log_normaliser import for_all_rows, grid_log_normaliser, log_normaliser
+from fairway.metrics.log_normaliser import POINTS, for_all_rows, grid_log_normaliser, log_normaliser
 
 AGAINST: dict[str, Relation] = {"lower": "upper", "upper": "lower", "equal": "equal", "none": "none"}
 
@@ -43,8 +43,8 @@ def likelihood(
     generator: Seed = 0,
     protocol: str = "",
 ) -> Likelihood:
-    """Log-likelihood of rows; of an energy model with the log Z given, else on a grid in up to two dimensions, else by
-    annealing from N(0, I) up (relation "upper").
+    """Log-likelihood of rows; of an energy model with the log Z given, else on a grid in up to three dimensions, else
+    by annealing from N(0, I) up (relation "upper").
 
     Args:
         x: (n, *E) rows in data units, or a `Dataset` (which brings its protocol).
@@ -64,7 +64,7 @@ def likelihood(
         return evaluate(model, rows, given, protocol=protocol)
     require(model, (HasEnergy,), "a likelihood by its energy")
     if log_Z is None:
-        on_grid = model.model_event.dims <= 2
+        on_grid = model.model_event.dims <= max(POINTS)
         log_Z = grid_log_normaliser(model, context) if on_grid else log_normaliser(model, context, generator=generator)
     value, noise = _log_unnormalised(model, rows, given, draws, seed_of(generator))
     relation, method = _relation(model.preprocess.density, log_Z)

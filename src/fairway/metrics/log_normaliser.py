@@ -4,16 +4,17 @@
 
     annealing from N(0, I) up (forward)                lower      E w = Z, so E log mean w <= log Z
     annealing from draws of the model down (reverse)   upper      E 1/w = 1/Z; as good as the draws are exact
-    a grid, in one or two dimensions                   equal      the trapezoid rule
+    a grid, in one to three dimensions                 equal      the trapezoid rule; of counted data, all their values
 
 Annealed importance sampling (Neal 2001) that never found a mode leaves its mass out of Z, and its weights do not show
 it. Reverse (Grosse, Ghahramani & Adams 2015; Burda, Grosse & Salakhutdinov 2015) errs the other way, so the two are a
-bracket. Where the weights are worth under 1 % of the chains there is no number: NaN with relation "none", and a warning
-that says what to do.
+bracket. A discrete energy is annealed from its base rates, by Gibbs sampling (`gibbs_ais`). Where the weights are worth
+under 1 % of the chains there is no number: NaN with relation "none", and a warning that says what to do.
 """
 
 import math
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -21,10 +22,13 @@ from torch import Tensor
 
 from fairway.core.arrays import as_tensor
 from fairway.core.capability import HasEnergy, require
+from fairway.core.event import Event
 from fairway.core.likelihood import Relation
 from fairway.core.random import Seed
 from fairway.metrics.estimate import Estimate
+from fairway.metrics.gibbs_ais import anneal_down, anneal_up, betas_of, has_path
 from fairway.samplers.ais import AIS, bracket
+from fairway.samplers.gibbs import Gibbs
 from fairway.samplers.hmc import HMC
 from fairway.samplers.mcmc import MCMC, frozen
 from fairway.samplers.target import Target
@@ -32,19 +36,23 @@ from fairway.samplers.weights import MeanWeight, mean_weight
 
 WORTH = 0.01  # share of the chains under which their weights are no number
 LEAST = 100  # chains
+GIBBS_TEMPERATURES = 1000
 EDGE = 1e-6  # share of Z on the rim of a grid
+MOST_VALUES = 2**24  # of counted data to sum over
 BLOCK = 65_536  # points of a grid at once
+POINTS = {1: 401, 2: 401, 3: 101}  # along an axis, by dimensions: a million in three
 
 
 def log_normaliser(
     model: Any, context: Any = None, *, n: int = 1000, sampler: MCMC | None = None, generator: Seed = 0
 ) -> Estimate:
-    """log Z of an energy model by annealed importance sampling from N(0, I) in model units: a lower bound on average.
+    """log Z of an energy model by annealed importance sampling from N(0, I) in model units, or from the base rates of a
+    discrete one: a lower bound on average.
 
     Args:
         context: one context (*C), for conditional models.
         n: chains, at least 100.
-        sampler: `MCMC(kernel, AIS(...))`; None for Hamiltonian moves and 200 temperatures.
+        sampler: `MCMC(kernel, AIS(...))`; None for Hamiltonian moves and 200 temperatures, or Gibbs sampling and 1,000.
 
     Returns:
         nats, with `info["ess"]`; NaN with relation "none" where the effective number of chains is under 1 %.
@@ -60,6 +68,11 @@ def log_normaliser(
     ('lower', True)
     """
     sampler, _ = _checked(model, sampler, n), for_all_rows(model, context, n)
+    if has_path(model):
+        driver: Any = sampler.driver
+        betas = betas_of(driver.temperatures)
+        found = anneal_up(model, n, betas, driver.steps, generator)
+        return _estimate(found, "lower", n * driver.steps * (len(betas) - 1))
     draws = model.draw(n, context=context, sampler=sampler, generator=generator)
     return _estimate(mean_weight(draws.log_weights), "lower", draws.n_grad)
 
@@ -79,6 +92,11 @@ def bracket_log_normaliser(
     rows = as_tensor(draws, "draws")
     sampler = _checked(model, sampler, len(rows))
     given = model._context_rows(for_all_rows(model, context, len(rows)), (len(rows),))
+    if has_path(model):
+        driver: Any = sampler.driver
+        path = betas_of(driver.temperatures), driver.steps, generator
+        down = anneal_down(model, model._starts(rows, len(rows)), *path)
+        return _estimate(anneal_up(model, len(rows), *path), "lower"), _estimate(down, "upper")
     with frozen(model), torch.no_grad():
         found = bracket(
             Target.of(model, given),
@@ -91,17 +109,19 @@ def bracket_log_normaliser(
 
 
 @torch.no_grad()
-def grid_log_normaliser(model: Any, context: Any = None, *, reach: float = 8.0, points: int = 401) -> Estimate:
-    """log Z of an energy model in one or two dimensions by the trapezoid rule: the oracle for the others.
+def grid_log_normaliser(model: Any, context: Any = None, *, reach: float = 8.0, points: int | None = None) -> Estimate:
+    """log Z of an energy model in one to three dimensions by the trapezoid rule: the oracle for the others.
 
     Args:
         context: one context (*C), for conditional models.
         reach: the grid covers [-reach, reach] in model units.
-        points: along each axis, odd; the error given is the change from every second point to all of them.
+        points: along each axis, odd; None for 401, or 101 in three dimensions. The error given is the change from every
+            second point to all of them.
 
     Raises:
         CapabilityError: a model without an energy.
-        ValueError: more than two dimensions, or a density that goes on beyond the grid.
+        ValueError: more than three dimensions (of counted data, more than 2^24 values), or a density that goes on
+            beyond the grid.
 
     >>> from fairway.core.event import Event
     >>> from fairway.models.classical.gaussian import Gaussian
@@ -109,21 +129,34 @@ def grid_log_normaliser(model: Any, context: Any = None, *, reach: float = 8.0, 
     numerical
     """
     require(model, (HasEnergy,), "a likelihood by its energy")
-    shape = tuple(model.model_event.shape)
-    if model.model_event.dims > 2 or points < 5 or points % 2 == 0:
-        raise ValueError(f"expected one or two dimensions and an odd number of points, got {shape} and {points}")
-    axis = torch.linspace(-reach, reach, points, dtype=torch.float64)
-    dims = model.model_event.dims
-    nodes = torch.cartesian_prod(*[axis] * dims).reshape(-1, *shape).to(model.dtype).to(model.device)
+    shape, dims = tuple(model.model_event.shape), model.model_event.dims
 
     def log_unnorm(u: Tensor) -> Tensor:
         given = model._context_rows(for_all_rows(model, context, len(u)), (len(u),))
         return model._log_unnorm(u, given).double().cpu()
 
+    if model.model_event.counted:
+        values = torch.cat([log_unnorm(block.to(model.device)) for block in _every_value(model.model_event)])
+        return Estimate(float(values.logsumexp(0)), 0.0, "equal", "exact", "nats", n=(len(values),))
+    points = POINTS.get(dims, 0) if points is None else points
+    if dims > max(POINTS) or points < 5 or points % 2 == 0:
+        raise ValueError(f"expected one to three dimensions and an odd number of points, got {shape} and {points}")
+    axis = torch.linspace(-reach, reach, points, dtype=torch.float64)
+    nodes = torch.cartesian_prod(*[axis] * dims).reshape(-1, *shape).to(model.dtype).to(model.device)
     values = torch.cat([log_unnorm(block) for block in nodes.split(BLOCK)]).reshape((points,) * dims)
     fine, coarse = (_trapezoid(v, 2 * reach / (len(v) - 1)) for v in (values, values[(slice(None, None, 2),) * dims]))
     _check_rim(values, fine, 2 * reach / (points - 1))
     return Estimate(fine, abs(fine - coarse), "equal", "numerical", "nats", n=(values.numel(),))
+
+
+def _every_value(event: Event) -> Iterator[Tensor]:
+    """All values of a counted event in model units, (B, *U) at a time, the first entry turning fastest."""
+    levels, dims = event.levels or MOST_VALUES, event.dims
+    if levels**dims > MOST_VALUES:
+        raise ValueError(f"expected at most {MOST_VALUES:,} values to sum over, got {levels}^{dims}; anneal instead")
+    for number in torch.arange(levels**dims).split(BLOCK):
+        digits = number.unsqueeze(1) // levels ** torch.arange(dims) % levels
+        yield (digits + event.offset).reshape(-1, *event.shape)
 
 
 def for_all_rows(model: Any, context: Any, n: int) -> Any:
@@ -142,9 +175,11 @@ def for_all_rows(model: Any, context: Any, n: int) -> Any:
 
 def _checked(model: Any, sampler: MCMC | None, n: int) -> MCMC:
     require(model, (HasEnergy,), "a likelihood by its energy")
-    sampler = sampler or MCMC(HMC(), AIS())
+    sampler = sampler or (MCMC(Gibbs(), AIS(GIBBS_TEMPERATURES)) if has_path(model) else MCMC(HMC(), AIS()))
     if not isinstance(sampler, MCMC) or not isinstance(sampler.driver, AIS):
         raise ValueError(f"expected a sampler MCMC(kernel, AIS(...)), got {type(sampler).__name__}")
+    if has_path(model) and not isinstance(sampler.kernel, Gibbs):
+        raise ValueError(f"expected MCMC(Gibbs(), AIS(...)) for a discrete energy, got {sampler.kernel.name()}")
     if n < LEAST:
         raise ValueError(f"expected at least {LEAST} chains to tell what their weights are worth, got {n}")
     return sampler

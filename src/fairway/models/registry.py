@@ -8,6 +8,8 @@ MODELS = {
     "gaussian": "fairway.models.classical.gaussian:Gaussian",
     "gmm": "fairway.models.classical.mixture:GMM",
     "independent": "fairway.models.classical.histogram:Independent",
+    "model_mixture": "fairway.models.classical.model_mixture:ModelMixture",
+    "bound_mixture": "fairway.models.classical.model_mixture:BoundMixture",
     # autoregressive
     "made": "fairway.models.autoregressive.made:MADE",
     # latent
@@ -44,6 +46,11 @@ MODELS = {
     "veegan": "fairway.models.gan.veegan:VEEGAN",
     # energy
     "ebm": "fairway.models.energy.energy:EBM",
+    "joint": "fairway.models.energy.joint:Joint",
+    "frame": "fairway.models.energy.frame:FRAME",
+    "product": "fairway.models.energy.product:Product",
+    "rbm": "fairway.models.energy.rbm:RBM",
+    "potts": "fairway.models.energy.potts:Potts",
     # diffusion
     "flow_matching": "fairway.models.diffusion.flow_matching:FlowMatching",
     "interpolant": "fairway.models.diffusion.interpolant:Interpolant",

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairway.core.config import Configurable
+from fairway.core.event import Event
 from fairway.networks.joined import joined
 
 SLOPE = 0.2  # of the leaky relu
@@ -62,6 +63,20 @@ def picture(shape: Sequence[int | None], halvings: int) -> tuple[int, int, int]:
             f"got {height} x {width}: pad or resize the images to multiples of {step}, or give fewer entries in hidden"
         )
     return channels, height // step, width // step
+
+
+def halvings(event: Event) -> int:
+    """How often both sides can be halved, down to 4 pixels or more; 0 for what is no image.
+
+    >>> halvings(Event((28, 28))), halvings(Event((3, 32, 32))), halvings(Event((5, 9))), halvings(Event((2,)))
+    (2, 3, 0, 0)
+    """
+    if not event.image or any(not side for side in event.shape[-2:]):
+        return 0
+    sides, count = [int(side or 0) for side in event.shape[-2:]], 0
+    while all(side % 2 == 0 and side >= 2 * LEAST for side in sides):
+        sides, count = [side // 2 for side in sides], count + 1
+    return count
 
 
 class ConvGenerator(Configurable, nn.Module):

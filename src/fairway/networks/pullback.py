@@ -7,8 +7,10 @@ widths are small. Perceptrons are written out here, layer by layer; whatever is 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairway.networks.fourier import FourierMLP
@@ -18,44 +20,39 @@ Pull = Callable[[Tensor], Tensor]
 
 
 def value_and_slope(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor] | None:
-    """The one output of every row (B,) and its slope (B, D), detached; None where a layer is not known.
+    """The one output of every row (B,) and its slope (B, D), detached; None of several, or where a layer is not known.
 
     >>> network, x = MLP(2, 1, (8,)), torch.zeros(3, 2)
     >>> value, slope = value_and_slope(network, x)
     >>> value.shape, slope.shape
     (torch.Size([3]), torch.Size([3, 2]))
     """
-    if not _known(network):
-        return None
     with torch.no_grad():
-        value, pull = _forward(network, x)
-        return value.reshape(len(x)), pull(torch.ones_like(value))
+        try:
+            value, pull = _forward(network, x)
+        except _Unknown:
+            return None
+        return None if value.numel() != len(x) else (value.reshape(len(x)), pull(torch.ones_like(value)))
 
 
-def _known(module: nn.Module) -> bool:
-    """Whether every layer is written out here, and none draws or watches."""
-    if module._forward_hooks or module._forward_pre_hooks:
-        return False
-    if isinstance(module, nn.Sequential | MLP | FourierMLP | Layer):
-        return all(_known(child) for child in module.children())
-    return type(module) in FORWARD
+class _Unknown(Exception):
+    """A layer that is not written out here, or one that is watched."""
 
 
 def _forward(module: nn.Module, x: Tensor) -> tuple[Tensor, Pull]:
-    if isinstance(module, MLP):
-        return _chain(module.layers, x)
-    if isinstance(module, nn.Sequential):
-        return _chain(module, x)
-    if isinstance(module, Layer):
-        return _layer(module, x)
-    if isinstance(module, FourierMLP):
-        return _waves(module, x)
-    return FORWARD[type(module)](module, x)
+    rule = FORWARD.get(type(module))
+    if rule is None or module._forward_hooks or module._forward_pre_hooks:
+        raise _Unknown
+    return rule(module, x)
 
 
-def _chain(layers: nn.Sequential, x: Tensor) -> tuple[Tensor, Pull]:
+def _perceptron(network: Any, x: Tensor) -> tuple[Tensor, Pull]:
+    return _forward(network.layers, x)
+
+
+def _chain(layers: Any, x: Tensor) -> tuple[Tensor, Pull]:
     pulls: list[Pull] = []
-    for layer in layers:
+    for layer in layers._modules.values():
         x, pull = _forward(layer, x)
         pulls.append(pull)
 
@@ -67,15 +64,17 @@ def _chain(layers: nn.Sequential, x: Tensor) -> tuple[Tensor, Pull]:
     return x, back
 
 
-def _layer(layer: Layer, x: Tensor) -> tuple[Tensor, Pull]:
-    a, to_x = _linear(layer.linear, x)
+def _layer(layer: Any, x: Tensor) -> tuple[Tensor, Pull]:
+    if layer.dropout is not None:
+        raise _Unknown
+    a, to_x = _forward(layer.linear, x)
     out, to_a = _forward(layer.act, a)
     if layer.residual:
         return out.add_(x), lambda g: torch.addmm(g, to_a(g), layer.linear.weight)
     return out, lambda g: to_x(to_a(g))
 
 
-def _waves(network: FourierMLP, x: Tensor) -> tuple[Tensor, Pull]:
+def _waves(network: Any, x: Tensor) -> tuple[Tensor, Pull]:
     angle = x @ network.frequencies
     cos, sin = angle.cos(), angle.sin()
     out, pull = _forward(network.body, torch.cat([x, cos, sin], 1))
@@ -87,28 +86,32 @@ def _waves(network: FourierMLP, x: Tensor) -> tuple[Tensor, Pull]:
     return out, back
 
 
-def _linear(layer: nn.Module, x: Tensor) -> tuple[Tensor, Pull]:
-    return layer(x), lambda g: g @ layer.weight
+def _linear(layer: Any, x: Tensor) -> tuple[Tensor, Pull]:
+    weight = layer.weight
+    return F.linear(x, weight, layer.bias), lambda g: g @ weight
 
 
-def _silu(layer: nn.Module, x: Tensor) -> tuple[Tensor, Pull]:
-    return nn.functional.silu(x), lambda g: torch.ops.aten.silu_backward(g, x)
+def _silu(layer: Any, x: Tensor) -> tuple[Tensor, Pull]:
+    return F.silu(x), lambda g: torch.ops.aten.silu_backward(g, x)
 
 
-def _relu(layer: nn.Module, x: Tensor) -> tuple[Tensor, Pull]:
-    y = x.relu()
-    return y, lambda g: g * (x > 0)
+def _relu(layer: Any, x: Tensor) -> tuple[Tensor, Pull]:
+    return x.relu(), lambda g: g * (x > 0)
 
 
-def _tanh(layer: nn.Module, x: Tensor) -> tuple[Tensor, Pull]:
+def _tanh(layer: Any, x: Tensor) -> tuple[Tensor, Pull]:
     y = x.tanh()
-    slope = 1 - y.square()
+    slope = 1 - y.square()  # now: a residual layer adds to y in place
     return y, lambda g: g * slope
 
 
-FORWARD: dict[type[nn.Module], Callable[[nn.Module, Tensor], tuple[Tensor, Pull]]] = {
+FORWARD: dict[type[nn.Module], Callable[[Any, Tensor], tuple[Tensor, Pull]]] = {
     nn.Linear: _linear,
     nn.SiLU: _silu,
     nn.ReLU: _relu,
     nn.Tanh: _tanh,
+    nn.Sequential: _chain,
+    MLP: _perceptron,
+    Layer: _layer,
+    FourierMLP: _waves,
 }

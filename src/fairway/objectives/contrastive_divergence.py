@@ -24,15 +24,22 @@ class ContrastiveDivergence(EnergyContrast):
 
     Args:
         steps: k.
-        penalty, kernel: as for `EnergyContrast`.
+        penalty, kernel, noise, jumps: as for `EnergyContrast`.
     """
 
-    def __init__(self, steps: int = 10, penalty: float = 0.003, kernel: Kernel | None = None) -> None:
-        super().__init__(steps, penalty, kernel)
+    def __init__(
+        self,
+        steps: int = 10,
+        penalty: float = 0.003,
+        kernel: Kernel | None = None,
+        noise: float = 0.0,
+        jumps: int = 0,
+    ) -> None:
+        super().__init__(steps, penalty, kernel, noise, jumps)
 
     def _chains(self, batch: Batch, model: Any, rows: Rows) -> tuple[Run, Tensor]:
         contexts = contexts_of(batch)
-        run = self._moved(batch, model, batch.u, contexts, rows.spawn(2))
+        run = self._moved(batch, model, batch.u, contexts, rows)
         if hasattr(model, "_keep"):
             model._keep(batch.u[:0], contexts[:0], self.step_size)  # draws start at the reference
         return run, contexts

@@ -16,9 +16,14 @@ It has the likelihood's gradient where the gap is near 0, as it is while the cha
 says that f cannot tell chains from data, nothing more. Without the arctan a lead of the data feeds itself: a sharper f
 shortens the chains' steps, so they fall further behind. The penalty holds the level of f, which is free, and its size.
 A kernel with a Metropolis test is told a step size that keeps its acceptance near 0.7, since f sharpens as it learns.
+
+Pixels that are all but constant make a density that chains cannot follow. With `noise` s a model learns the data's law
+after N(0, s^2) noise, which is smooth; E[data | u] = u + s^2 grad log p(u) takes the noise off a draw again (Tweedie's
+formula, Robbins 1956; the practice is that of Saremi & Hyvaerinen 2019, Neural Empirical Bayes).
 """
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -29,6 +34,7 @@ from fairway.core.objective import Batch, Loss, Objective, Optimisation, Phase
 from fairway.core.random import Rows
 from fairway.networks.joined import joined
 from fairway.samplers.driver import Fixed, Run
+from fairway.samplers.independence import jumped
 from fairway.samplers.kernel import Kernel
 from fairway.samplers.langevin import Langevin
 from fairway.samplers.mcmc import frozen
@@ -45,6 +51,8 @@ class EnergyContrast(Objective):
         steps: moves of a chain per step of training.
         penalty: weight of the mean square of f.
         kernel: how chains move; None for Langevin with a Metropolis test, which is temperature 1.
+        noise: standard deviation of noise on the data, model units.
+        jumps: draws of the reference offered to every chain before it moves (`samplers.independence`).
 
     Raises:
         CapabilityError: a model without an energy, or without what the kernel asks (a gradient, for Langevin moves:
@@ -54,17 +62,19 @@ class EnergyContrast(Objective):
     requires = (HasEnergy,)
     monitor = None  # draws to compare would cost more than the training; `lost` and the health in the log watch it
     optimisation = Optimisation(lr=3e-3, betas=(0.5, 0.999), ema=0.99)
-    batch_size = 64
+    batch_size = 128
     traceable = False  # chains move by gradients of their own
     wanted_acceptance: ClassVar[float] = 0.7
     rate: ClassVar[float] = 0.1  # of the step size's adaptation, per step of training
     step_size: Tensor
 
-    def __init__(self, steps: int, penalty: float, kernel: Kernel | None) -> None:
+    def __init__(self, steps: int, penalty: float, kernel: Kernel | None, noise: float, jumps: int) -> None:
         super().__init__()
-        if steps < 1 or penalty < 0:
-            raise ValueError(f"expected steps >= 1 and penalty >= 0, got {steps}, {penalty}")
-        self.driver, self.penalty = Fixed(steps, warmup=0), penalty
+        if steps < 1 or min(penalty, noise, jumps) < 0:
+            raise ValueError(
+                f"expected steps >= 1 and penalty, noise, jumps >= 0; got {steps}, {penalty}, {noise}, {jumps}"
+            )
+        self.driver, self.penalty, self.noise, self.jumps = Fixed(steps, warmup=0), penalty, noise, jumps
         self.kernel = kernel or Langevin(metropolis=True)
 
     def check(self, model: Any) -> None:
@@ -79,6 +89,8 @@ class EnergyContrast(Objective):
         """A finished run of as many chains as the batch has rows, and their contexts (B, C) side by side."""
 
     def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
+        if self.noise:
+            batch = replace(batch, u=batch.u + self.noise * generator.spawn(4).normal(*batch.u.shape[1:]))
         with torch.no_grad():
             run, contexts = self._chains(batch, model, generator)
         both = torch.cat([batch.u, run.state.u.to(batch.u.dtype)])
@@ -95,14 +107,28 @@ class EnergyContrast(Objective):
         return Loss(self.penalty * square / dims - torch.atan(gap / dims), terms)
 
     def _moved(self, batch: Batch, model: Any, u: Tensor, contexts: Tensor, rows: Rows) -> Run:
-        """Chains at u (B, *U) after `steps` moves; the step size learns from their acceptance."""
+        """Chains at u (B, *U) after jumps and `steps` moves; the step size learns from their acceptance."""
         given = None if batch.context is None else contexts.reshape(batch.context.shape)
+        u, taken = self._jumped(model, u, given, rows.spawn(3))
         with frozen(model):
-            run = self.driver.run(self.kernel, Target.of(model, given), u, rows, step=self.step_size)
+            run = self.driver.run(self.kernel, Target.of(model, given), u, rows.spawn(2), step=self.step_size)
+        run.info |= taken
         if self.kernel.wanted_acceptance is not None:
             acceptance = rows.in_step(run.acceptance.mean())
             self.step_size.mul_((self.rate * (acceptance - self.wanted_acceptance)).exp())
         return run
+
+    def _jumped(self, model: Any, u: Tensor, given: Tensor | None, rows: Rows) -> tuple[Tensor, dict[str, Tensor]]:
+        """Chains offered draws of the reference, and the share that took one; nothing where there is no reference."""
+        if not hasattr(model, "_tilt") or not self.jumps:
+            return u, {}
+        both = None if given is None else torch.cat([given, given])
+        taken = []
+        for k in range(self.jumps):
+            proposed = births(model, rows.spawn(2 * k))
+            u, moved = jumped(lambda pair: model._tilt(pair, both), u, proposed, rows.spawn(2 * k + 1))
+            taken.append(moved.float().mean())
+        return u, {"jumps": torch.stack(taken).mean()}
 
     def diagnose(self, means: dict[str, float]) -> str | None:
         if means.get("acceptance", 1.0) < STUCK:

@@ -24,15 +24,22 @@ class MLEByMCMC(EnergyContrast):
 
     Args:
         steps: moves of a chain.
-        penalty, kernel: as for `EnergyContrast`.
+        penalty, kernel, noise, jumps: as for `EnergyContrast`.
     """
 
-    def __init__(self, steps: int = 60, penalty: float = 0.003, kernel: Kernel | None = None) -> None:
-        super().__init__(steps, penalty, kernel)
+    def __init__(
+        self,
+        steps: int = 40,
+        penalty: float = 0.003,
+        kernel: Kernel | None = None,
+        noise: float = 0.0,
+        jumps: int = 8,
+    ) -> None:
+        super().__init__(steps, penalty, kernel, noise, jumps)
 
     def _chains(self, batch: Batch, model: Any, rows: Rows) -> tuple[Run, Tensor]:
         contexts = contexts_of(batch)
-        run = self._moved(batch, model, births(model, rows.spawn(1)), contexts, rows.spawn(2))
+        run = self._moved(batch, model, births(model, rows.spawn(1)), contexts, rows)
         if hasattr(model, "_keep"):
             model._keep(batch.u[:0], contexts[:0], self.step_size)
         return run, contexts

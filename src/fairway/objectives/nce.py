@@ -7,11 +7,12 @@ ratio of the densities, log data/(nu q): a classifier with logit log p - log q -
 scale of p counts in it, its normaliser, too (Gutmann & Hyvaerinen 2012, theorem 1). Here the model is exp(f) q / Z with
 q its reference, so the logit is f - log nu and nothing of q is asked but draws; where f has learned, log Z is 0.
 
-The nearer q is to the data, the fewer draws are wasted: a Gaussian does in two dimensions, a mixture or a flow is needed
-in sixty. A flow can go on learning by its likelihood while f learns what it still gets wrong (`rival=True`, in the
+The nearer q is to the data, the fewer draws are wasted: a Gaussian does in two dimensions, in sixty a mixture or a flow
+is needed. A flow can go on learning by its likelihood while f learns what it still gets wrong (`rival=True`, in the
 spirit of Gao et al. 2020, Flow Contrastive Estimation). No chain is needed, hence no number of a chain's health either.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,8 @@ class NCE(Objective):
         rival: the reference goes on learning, a step of its likelihood after every step of f.
 
     Raises:
-        CapabilityError: a model that is not exp(f) q / Z with a q that can be drawn from (`_births`, `_tilt`).
+        CapabilityError: a model that is not exp(f) q / Z with a q that can be drawn from (`_births`, `_tilt`), and f a
+            `network` with a level of its own.
     """
 
     requires = (HasEnergy,)
@@ -49,7 +51,7 @@ class NCE(Objective):
 
     def check(self, model: Any) -> None:
         super().check(model)
-        if not (hasattr(model, "_births") and hasattr(model, "_tilt")):
+        if not all(hasattr(model, name) for name in ("_births", "_tilt", "network")):
             raise CapabilityError(f"nce needs a model exp(f) q / Z with a q to draw from (ebm); got {model.name()}")
         learned = getattr(model, "reference", None)
         if self.rival and not (isinstance(learned, HasLogProb) and any(True for _ in learned.parameters())):
@@ -78,5 +80,5 @@ class NCE(Objective):
         """log p - log q - log nu at rows u, the batch's and as many draws per row as there are."""
         rounds = len(u) // len(batch)
         given = None if batch.context is None else batch.context.repeat(rounds, *[1] * (batch.context.ndim - 1))
-        logits: Tensor = model._tilt(u, given) - torch.log(torch.tensor(float(self.noise)))
+        logits: Tensor = model._tilt(u, given) - math.log(self.noise)
         return logits

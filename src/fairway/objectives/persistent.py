@@ -19,7 +19,6 @@ from fairway.core.objective import Batch
 from fairway.core.random import Rows
 from fairway.objectives.energy_contrast import EnergyContrast, births, contexts_of
 from fairway.samplers.driver import Run
-from fairway.samplers.independence import jumped
 from fairway.samplers.kernel import Kernel
 
 
@@ -30,8 +29,7 @@ class PersistentContrastiveDivergence(EnergyContrast):
         chains: K, chains in memory.
         steps: moves of the picked chains per step of training.
         reborn: share of the picked chains that start again from the reference.
-        jumps: draws of the reference offered to every picked chain (`samplers.independence`), where the model has one.
-        penalty, kernel: as for `EnergyContrast`.
+        penalty, kernel, noise, jumps: as for `EnergyContrast`.
     """
 
     chains: Tensor
@@ -43,14 +41,15 @@ class PersistentContrastiveDivergence(EnergyContrast):
         chains: int = 1024,
         steps: int = 5,
         reborn: float = 0.01,
-        jumps: int = 1,
         penalty: float = 0.003,
         kernel: Kernel | None = None,
+        noise: float = 0.0,
+        jumps: int = 1,
     ) -> None:
-        super().__init__(steps, penalty, kernel)
-        if chains < 1 or jumps < 0 or not 0 <= reborn <= 1:
-            raise ValueError(f"expected chains >= 1, jumps >= 0, reborn in [0, 1]; got {chains}, {jumps}, {reborn}")
-        self.size, self.reborn, self.jumps = chains, reborn, jumps
+        super().__init__(steps, penalty, kernel, noise, jumps)
+        if chains < 1 or not 0 <= reborn <= 1:
+            raise ValueError(f"expected chains >= 1 and reborn in [0, 1]; got {chains}, {reborn}")
+        self.size, self.reborn = chains, reborn
 
     def setup(self, model: Any) -> None:
         super().setup(model)
@@ -67,30 +66,13 @@ class PersistentContrastiveDivergence(EnergyContrast):
         """
         picked = self._picked(rows.batch, rows).to(self.chains.device)
         u, contexts = self._starts(rows.share(picked), batch, model, rows)
-        u, jumps = self._jumped(batch, model, u, contexts, rows.spawn(3))
-        run = self._moved(batch, model, u, contexts, rows.spawn(2))
-        run.info |= jumps
+        run = self._moved(batch, model, u, contexts, rows)
         self.chains[picked] = rows.gathered(run.state.u).to(self.chains.dtype)
         self.contexts[picked] = rows.gathered(contexts)
         self.born[picked] = True
         if hasattr(model, "_keep"):
             model._keep(self.chains, self.contexts, self.step_size)
         return run, contexts
-
-    def _jumped(
-        self, batch: Batch, model: Any, u: Tensor, contexts: Tensor, rows: Rows
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Chains offered draws of the reference, and the share that took one; nothing where there is no reference."""
-        if not hasattr(model, "_tilt") or not self.jumps:
-            return u, {}
-        given = None if batch.context is None else contexts.reshape(batch.context.shape)
-        both = None if given is None else torch.cat([given, given])
-        taken = []
-        for k in range(self.jumps):
-            proposed = births(model, rows.spawn(2 * k))
-            u, moved = jumped(lambda pair: model._tilt(pair, both), u, proposed, rows.spawn(2 * k + 1))
-            taken.append(moved.float().mean())
-        return u, {"jumps": torch.stack(taken).mean()}
 
     def _picked(self, n: int, rows: Rows) -> Tensor:
         """n chains, each at most once while there are enough."""

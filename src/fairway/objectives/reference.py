@@ -22,11 +22,7 @@ class ReferenceSolver(Solver):
     def __init__(self, solver: Solver) -> None:
         super().__init__()
         self.solver = solver
-
-    @property
-    def arguments(self) -> dict[str, Any]:  # type: ignore[override]
-        """The solver's, among them the limit of its iterations."""
-        return self.solver.arguments
+        self.arguments["iterations"] = solver.arguments.get("iterations")  # the limit, as for any solver
 
     def start(self, model: Any, data: Batch, rows: Rows) -> None:
         self.solver.start(model.reference, data, rows)

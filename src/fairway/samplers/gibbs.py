@@ -5,7 +5,8 @@
 Every redraw leaves p invariant, and so does the round (Geman & Geman 1984). A model that knows its blocks redraws them
 itself (`HasGibbs`: the two layers of a Boltzmann machine, the colours of a lattice). Any other model of discrete data
 is taken entry by entry: p(u_i = k | rest) is the softmax over the levels k of log p at u with u_i = k, so a round
-costs entries x levels values. One uniform number per entry decides, by inversion of the cumulated probabilities.
+costs entries x levels values. One uniform number per entry decides, by inversion of the cumulated probabilities; a
+model with hidden units says how many it takes (`gibbs_uniforms`).
 """
 
 import math
@@ -16,7 +17,7 @@ from torch import Tensor
 from fairway.core.capability import Capability
 from fairway.core.event import Event
 from fairway.samplers.kernel import Info, Kernel, Noise, State, shape_of
-from fairway.samplers.target import Target
+from fairway.samplers.target import Redrawn, Target
 
 
 class Gibbs(Kernel):
@@ -44,7 +45,8 @@ class Gibbs(Kernel):
         return ()  # either of two will do: `init` says which are missing
 
     def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
-        sources: dict[str, tuple[str, tuple[int, ...]]] = {"redraw": ("uniform", shape_of(event))}
+        shape = event.uniforms if isinstance(event, Redrawn) else shape_of(event)
+        sources: dict[str, tuple[str, tuple[int, ...]]] = {"redraw": ("uniform", shape)}
         return {**sources, "order": ("common", ())} if self.shuffled else sources
 
     def init(self, target: Target, u: Tensor) -> State:

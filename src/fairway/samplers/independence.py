@@ -3,8 +3,8 @@
     u' ~ q,   accepted with probability min(1, exp(f(u') - f(u))),      p = exp(f) q / Z
 
 The Metropolis-Hastings test of a proposal that does not look at u (Tierney 1994, section 2.3.3): q cancels against its
-share of p, so f alone decides, and p is left invariant. In a few dimensions, or where q is a good model already, some of
-the jumps are taken, and chains get the shares of far modes right; elsewhere none are, at the price of one value of f.
+share of p, so f alone decides, and p is left invariant. In a few dimensions, or where q is a good model already, some
+jumps are taken, and chains get the shares of far modes right; elsewhere none are, at the price of one value of f.
 """
 
 from collections.abc import Callable

@@ -5,10 +5,10 @@ import torch
 
 from fairway.core.event import Event
 from fairway.core.preprocessing import Chain, Standardise, Symmetric
-from fairway.models.gan.image_generator import halvings, widths
+from fairway.models.gan.image_generator import widths
 from fairway.models.gan.r3gan import R3GAN
 from fairway.networks.critic import MLPCritic
-from fairway.networks.dcgan import ConvCritic, ConvGenerator
+from fairway.networks.dcgan import ConvCritic, ConvGenerator, halvings
 
 
 @pytest.mark.parametrize(

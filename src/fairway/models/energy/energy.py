@@ -16,7 +16,7 @@ exponential tilting of Nijkamp et al. 2019, section 3.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from fairway.core.objective import Objective, Solver, Stage
 from fairway.core.preprocessing import Preprocessing, continuous, dequantised
 from fairway.core.random import Rows
 from fairway.core.sampler import Sampler
+from fairway.networks.dcgan import ConvCritic, halvings
 from fairway.networks.fourier import FourierMLP
 from fairway.networks.joined import joined, width
 from fairway.networks.mlp import MLP
@@ -42,16 +43,17 @@ from fairway.samplers.mcmc import MCMC
 from fairway.samplers.target import Reference
 
 TINY = {"hidden": (16, 16), "chain_steps": 20}
+CHANNELS = (32, 64, 128, 256)  # of convolutions, from the largest picture on
 FEW = 4  # dimensions in which waves help a perceptron
 REFERENCE_STEPS = 2000  # of a reference that learns by gradients
 
 
 class EBM(HasEnergy, Model):
-    """exp(f(u)) q(u) / Z with a perceptron f, on random waves in up to four dimensions.
+    """exp(f(u)) q(u) / Z with a perceptron f, on random waves in up to four dimensions; images take convolutions.
 
     Args:
         event, context_event: what is modelled, and given what (labels or numbers).
-        hidden: widths of the default network.
+        hidden: widths of the default perceptron.
         chain_steps: Langevin moves of a draw.
         reference: q, None for N(0, I); or the name of a model with a density and direct draws ("gmm", "nsf"), or one
             built on the event in model units. It knows nothing of the context.
@@ -61,9 +63,9 @@ class EBM(HasEnergy, Model):
         ValueError: a reference that cannot be drawn from, has no density, or is of another event.
     """
 
-    accepts = ("real", "bounded", "positive", "integer", "binary")
-    accepts_context = ("category", "real")
-    cites = ("du2019ebm", "tieleman2008persistent", "gutmann2012nce")
+    accepts: ClassVar[tuple[str, ...]] = ("real", "bounded", "positive", "integer", "binary")
+    accepts_context: ClassVar[tuple[str, ...]] = ("category", "real")
+    cites: ClassVar[tuple[str, ...]] = ("du2019ebm", "tieleman2008persistent", "gutmann2012nce")
     tiny = [
         Case(Event((2,)), None, TINY),
         Case(Event((2, 2), "integer", low=0, high=3), Event((), "category", levels=3), TINY),
@@ -79,7 +81,7 @@ class EBM(HasEnergy, Model):
         event: Event,
         context_event: Event | None = None,
         *,
-        hidden: Sequence[int] = (256, 256, 256),
+        hidden: Sequence[int] = (128, 128),
         chain_steps: int = 200,
         reference: str | Model | None = None,
         network: nn.Module | None = None,
@@ -87,8 +89,7 @@ class EBM(HasEnergy, Model):
         super().__init__(event, context_event)
         self.chain_steps = chain_steps
         given = None if self.context_preprocess is None else self.context_preprocess.model_event
-        inputs = self.model_event.dims + width(given)
-        self.network = network or _default_network(inputs, hidden)
+        self.network = network or _default_network(self.model_event, width(given), hidden)
         self.reference = _reference(reference, self.model_event)
         shape = [s or 1 for s in self.model_event.shape]
         self.register_buffer("chains", torch.zeros(0, *shape))
@@ -104,7 +105,8 @@ class EBM(HasEnergy, Model):
         Raises:
             ValueError: a network whose output is not one number a row.
         """
-        f: Tensor = self.network(joined(u, context))
+        pictures = isinstance(self.network, ConvCritic)
+        f: Tensor = self.network(u, context) if pictures else self.network(joined(u, context))
         if f.numel() != len(u):
             raise ValueError(f"expected a network (B, {joined(u, context).shape[1]}) -> (B, 1), got {tuple(f.shape)}")
         return f.reshape(len(u))
@@ -195,7 +197,11 @@ class ModelReference:
         return score.detach()
 
 
-def _default_network(inputs: int, hidden: Sequence[int]) -> nn.Module:
+def _default_network(event: Event, context: int, hidden: Sequence[int]) -> nn.Module:
+    """Convolutions on images whose sides can be halved, waves in a few dimensions, a perceptron elsewhere."""
+    inputs, times = event.dims + context, halvings(event)
+    if times:
+        return ConvCritic(event.shape, context, CHANNELS[:times])
     return FourierMLP(inputs, 1, hidden) if inputs <= FEW else MLP(inputs, 1, hidden, residual=True)
 
 

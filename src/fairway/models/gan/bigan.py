@@ -17,8 +17,9 @@ from fairway.core.capability import HasLatent
 from fairway.core.case import Case
 from fairway.core.event import Event
 from fairway.core.objective import Objective, Optimisation
-from fairway.models.gan.image_generator import ImageGenerator, halvings
+from fairway.models.gan.image_generator import ImageGenerator
 from fairway.networks.conv_encoder import ConvEncoder, JointCritic
+from fairway.networks.dcgan import halvings
 from fairway.networks.joined import joined
 from fairway.networks.mlp import MLP
 

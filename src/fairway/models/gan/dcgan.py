@@ -12,7 +12,8 @@ from typing import ClassVar
 from fairway.core.case import Case
 from fairway.core.event import Event
 from fairway.core.objective import Objective, Optimisation
-from fairway.models.gan.image_generator import ImageGenerator, halvings
+from fairway.models.gan.image_generator import ImageGenerator
+from fairway.networks.dcgan import halvings
 
 
 class DCGAN(ImageGenerator):

@@ -15,7 +15,7 @@ from fairway.core.event import Event
 from fairway.core.preprocessing import Preprocessing, symmetric
 from fairway.models.gan.generator import PERCEPTRON, Generator
 from fairway.networks.critic import MLPCritic
-from fairway.networks.dcgan import LEAST, ConvCritic, ConvGenerator
+from fairway.networks.dcgan import ConvCritic, ConvGenerator, halvings
 
 NARROW, WIDE = 64, 256  # channels at the largest and at the smallest size
 
@@ -70,20 +70,6 @@ class ImageGenerator(Generator):
             return super()._decode(z, context)
         made: Tensor = self.network(z, context)
         return made.to(z.dtype)
-
-
-def halvings(event: Event) -> int:
-    """How often both sides can be halved, down to 4 pixels or more; 0 for what is no image.
-
-    >>> halvings(Event((28, 28))), halvings(Event((3, 32, 32))), halvings(Event((5, 9))), halvings(Event((2,)))
-    (2, 3, 0, 0)
-    """
-    if not event.image or any(not side for side in event.shape[-2:]):
-        return 0
-    sides, count = [int(side or 0) for side in event.shape[-2:]], 0
-    while all(side % 2 == 0 and side >= 2 * LEAST for side in sides):
-        sides, count = [side // 2 for side in sides], count + 1
-    return count
 
 
 def widths(event: Event) -> tuple[int, ...]:

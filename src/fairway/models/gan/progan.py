@@ -20,8 +20,9 @@ from torch import nn
 from fairway.core.case import Case
 from fairway.core.event import Event
 from fairway.core.objective import Objective, Optimisation
-from fairway.models.gan.image_generator import ImageGenerator, halvings
+from fairway.models.gan.image_generator import ImageGenerator
 from fairway.models.gan.r3gan import GAMMA_OF_IMAGES
+from fairway.networks.dcgan import halvings
 from fairway.networks.growth import Growth
 from fairway.networks.progan import ProGANCritic, ProGANGenerator
 

@@ -16,7 +16,8 @@ from fairway.core.event import Event
 from fairway.core.objective import Objective, Optimisation
 from fairway.core.preprocessing import Preprocessing, rescaled
 from fairway.models.gan.generator import Generator
-from fairway.models.gan.image_generator import ImageGenerator, halvings
+from fairway.models.gan.image_generator import ImageGenerator
+from fairway.networks.dcgan import halvings
 
 GAMMA, GAMMA_OF_IMAGES = 0.05, 1.0
 STEPS = 18_000  # about a minute of one core on tables; half of them leave draws between the modes
