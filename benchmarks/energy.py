@@ -2,7 +2,8 @@
 
 Both sides train the same perceptron f with energy |u|^2 / 2 - f(u) by Adam, with 1,024 chains, and as many unadjusted
 Langevin moves of the same step size for as many chains. First energies, a chain's drift and the gradient of the weights
-from the same negatives are compared. "as it comes" is what `fit("ebm", x)` does: a Metropolis test at every move and a
+from the same negatives are compared. Ours moves chains by one compiled function (`Compiled(Langevin(...))`, which the
+peer has no like of; "eager" is without), and "as it comes" is what `fit("ebm", x)` does: a Metropolis test at every move and a
 jump offered to every chain, which the peer has not. Where the time goes: theirs makes a graph for every move; here the
 slope of a perceptron is written out (`networks.pullback`). Ours is a whole step of `fit`, with its averaged weights,
 clipping and log. Medians of alternating repeats.
@@ -36,6 +37,8 @@ from fairway.models.energy.energy import EBM
 from fairway.networks.fourier import FourierMLP
 from fairway.networks.mlp import MLP
 from fairway.objectives.persistent import PersistentContrastiveDivergence
+from fairway.samplers.compiled import Compiled
+from fairway.samplers.kernel import Kernel
 from fairway.samplers.langevin import Langevin
 from fairway.training.fit import loop
 
@@ -85,12 +88,11 @@ def check(dims: int, batch: int) -> float:
     return max(off, *(float((a - b).abs().max()) for a, b in zip(*grads, strict=True)))
 
 
-def our_steps(dims: int, batch: int, moves: int, *, plain: bool) -> Iterator[None]:
-    """A fit, step by step."""
-    if plain:
-        objective = PersistentContrastiveDivergence(CHAINS, moves, penalty=0.001, kernel=Langevin(STEP), jumps=0)
-    else:
-        objective = PersistentContrastiveDivergence(CHAINS, moves)
+def our_steps(dims: int, batch: int, moves: int, kernel: Kernel | None) -> Iterator[None]:
+    """A fit, step by step: with this kernel and nothing else, or as it comes."""
+    objective = PersistentContrastiveDivergence(CHAINS, moves)
+    if kernel is not None:
+        objective = PersistentContrastiveDivergence(CHAINS, moves, penalty=0.001, kernel=kernel, jumps=0)
     model = EBM(Event((dims,)), network=network(dims))
     for _ in loop(
         model, rows(dims, batch), objective=objective, preprocess=False, validation=0, steps=10**6, batch_size=batch,
@@ -169,8 +171,9 @@ def main() -> int:
             print(f"the sides differ by {off:.1e} in {dims} dimensions")
             return 1
         ms = milliseconds({
-            "fairway": our_steps(dims, batch, moves, plain=True),
-            "fairway, as it comes": our_steps(dims, batch, moves, plain=False),
+            "fairway": our_steps(dims, batch, moves, Compiled(Langevin(STEP))),
+            "fairway, eager": our_steps(dims, batch, moves, Langevin(STEP)),
+            "fairway, as it comes": our_steps(dims, batch, moves, None),
             "torchebm": their_steps(dims, batch, moves),
         })  # fmt: skip
         times = {name: round(ms["torchebm"] / value, 2) for name, value in ms.items() if name != "torchebm"}

@@ -389,6 +389,7 @@ def diffusion(found: dict[str, Any]) -> str:
 def modes(found: dict[str, Any]) -> str:
     """Five numbers of each model over its seeds, beside what is known."""
     names, rows = ("captured", "fair", "high_quality", "kl", "spread"), []
+    verdicts = {(data, model): said for data, model, said in found.get("verdicts", ())}
     for data, model in dict.fromkeys((r["data"], r["model"]) for r in found["rows"]):
         mine = [r for r in found["rows"] if (r["data"], r["model"]) == (data, model)]
         cells = [data, model, str(len(mine))]
@@ -398,9 +399,9 @@ def modes(found: dict[str, Any]) -> str:
             middle = median(values) if values else None
             form = ".1f" if name in ("captured", "fair", "cpu_seconds") else ".3f"
             cells.append(f"{number(middle, form)} ({number(worst, form)})")
-        rows.append(cells)
-    rows += [[r["data"], r["model"], "–", *(number(r[n]) for n in names), "–"] for r in found["references"]]
-    head = ["data", "model", "seeds", "captured", "fair", "high quality", "KL", "spread", "CPU s"]
+        rows.append([*cells, verdicts.get((data, model), "–")])
+    rows += [[r["data"], r["model"], "–", *(number(r[n]) for n in names), "–", "–"] for r in found["references"]]
+    head = ["data", "model", "seeds", "captured", "fair", "high quality", "KL", "spread", "CPU s", "verdict"]
     published = [[d, m, number(c, ".1f"), f"{q:.1%}", source] for d, m, c, q, source in found["published"]]
     return "\n\n".join(
         [
@@ -444,6 +445,100 @@ def gan(found: dict[str, Any]) -> str:
     )
 
 
+def energies(found: dict[str, Any]) -> str:
+    """Divergences on the plane, digits by annealing, garments by chains."""
+    goals = {(data, objective): goal for data, objective, goal in found["goals"]}
+    plane = []
+    for key in dict.fromkeys((r["data"], r["objective"]) for r in found["rows"] if "kl" in r):
+        mine = [r for r in found["rows"] if (r["data"], r["objective"]) == key]
+        values, seconds = sorted(r["kl"] for r in mine), max(r["cpu_seconds"] for r in mine)
+        cells = [number(median(values), ".4f"), number(values[-1], ".4f"), number(goals[key], ".2f")]
+        plane.append([*key, str(len(mine)), *cells, f"{seconds:.0f}"])
+    parts = [
+        "KL(data || model) in nats on a grid of 600 x 600 points, over seeds.",
+        table(["data", "objective", "seeds", "median", "worst", "goal", "CPU s, at most"], plane),
+    ]
+    for r in found["rows"]:
+        if r["data"] == "digits":
+            rows = [
+                [f"{m['components']} Gaussians, {m['covariance']}", number(m["test"], ".2f")] for m in r["mixtures"]
+            ]
+            low, high = (number(value, ".2f") for value in r["test"])
+            rows.append(
+                [f"energy over {r['reference']['gmm']} Gaussians, log Z by {r['ess']:.0%} ESS", f"{low} to {high}"]
+            )
+            parts += [
+                "Digits, mean test log-likelihood in nats, 64 standardised logits.",
+                table(["model", "test"], rows),
+            ]
+        if r["data"] == "fashion_mnist":
+            floors = ", ".join(f"{f['rule']} {f['frechet']:.1f}" for f in r["floors"])
+            cost = f"{r['steps']:,} steps, {r['cpu_seconds'] / 60:.0f} CPU minutes"
+            told = f"told from MNIST by its energy with AUROC {r['auroc_against_mnist']:.3f}"
+            parts.append(f"Fashion-MNIST by chains, {cost}: Fréchet {r['frechet']:.1f} ({floors}); {told}.")
+    return "\n\n".join(parts)
+
+
+def energy_speed(found: dict[str, Any]) -> str:
+    """Milliseconds of a step of persistent contrastive divergence."""
+    peers = ", ".join(f"{name} {version}" for name, version in found["peers"].items())
+    rows = [
+        [str(r["dims"]), str(r["batch"]), str(r["moves"]), *(number(ms, ".2f") for ms in r["ms"].values()),
+         number(r["times"]["fairway"], ".2f"), number(r["goal"], ".1f")]
+        for r in found["steps"]
+    ]  # fmt: skip
+    head = [
+        "dimensions",
+        "rows",
+        "moves",
+        "equal work, ms",
+        "eager, ms",
+        "as it comes, ms",
+        "torchebm, ms",
+        "times",
+        "goal",
+    ]
+    peer = ", ".join(f"{q['data']} {q['kl']:.3f}" for q in found["peer_quality"])
+    return "\n\n".join([f"One thread, CPU time; {peers}.", table(head, rows), f"KL that the peer reaches: {peer}."])
+
+
+def discrete_energies(found: dict[str, Any]) -> str:
+    """What each job found, by name."""
+    rows = [
+        [
+            r["data"],
+            r["model"],
+            ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in r.items() if k not in ("data", "model")),
+        ]
+        for r in found["rows"]
+    ]
+    return table(["data", "model", "found"], rows)
+
+
+def textures(found: dict[str, Any]) -> str:
+    """How far the mean responses of draws are from those of data."""
+    rows = [
+        [
+            name,
+            str(r["statistics"]),
+            number(r["largest_gap"], ".4f"),
+            number(r["mean_gap"], ".4f"),
+            f"{r['cpu_seconds']:.0f}",
+        ]
+        for name, r in found["rows"].items()
+    ]
+    return table(["texture", "statistics", "largest gap", "mean gap", "CPU s"], rows)
+
+
+def quadrature(found: dict[str, Any]) -> str:
+    """Points and seconds of log Z by a grid, by dimension."""
+    rows = [
+        [dims, f"{r['points']:,}", number(r["seconds"], ".2g"), number(r["error"], ".1g")]
+        for dims, r in found["grid"].items()
+    ]
+    return table(["dimensions", "points", "seconds", "error, nats"], rows)
+
+
 SECTIONS = {
     "digits": ("Handwritten digits, 30 seconds each", "benchmarks/reproduce_digits.py", digits),
     "awkward_units": ("Awkward units", "benchmarks/reproduce_awkward_units.py", awkward_units),
@@ -456,6 +551,11 @@ SECTIONS = {
     "modes": ("Who keeps all modes", "benchmarks/modes.py", modes),
     "gan": ("A step of an adversary against torchgan", "benchmarks/gan.py", gan),
     "image_gans": ("Adversaries on images", "benchmarks/reproduce_image_gans.py", image_gans),
+    "energy_models": ("Energies by integrals", "benchmarks/reproduce_energy.py", energies),
+    "discrete_energy": ("Energies of discrete data", "benchmarks/reproduce_discrete_energy.py", discrete_energies),
+    "energy": ("A step of an energy against torchebm", "benchmarks/energy.py", energy_speed),
+    "texture": ("Textures", "benchmarks/reproduce_texture.py", textures),
+    "quadrature_cost": ("What a grid costs", "benchmarks/quadrature_cost.py", quadrature),
     "flows": ("Flows against zuko, nflows and normflows", "benchmarks/flows.py", flows),
     "determinants": ("What a determinant costs", "benchmarks/determinants.py", determinants),
     "tabular": ("Tables of ten columns", "benchmarks/reproduce_tabular.py", tabular),

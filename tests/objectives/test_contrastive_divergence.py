@@ -108,7 +108,7 @@ def test_it_learns_where_chains_mix():
     """One Gaussian next to the reference: moments of draws, in data units."""
     x = Rows(3, 1000).normal(2) * torch.tensor([2.0, 0.5]) + torch.tensor([5.0, -1.0])
     x[:, 1] += 0.2 * x[:, 0]
-    model = fit("ebm", x, objective="contrastive_divergence", hidden=(32,), steps=300, seed=0, chain_steps=40)
+    model = fit("ebm", x, objective="contrastive_divergence", hidden=(32,), steps=300, lr=3e-3, seed=0, chain_steps=40)
     draws = model.sample(1000, generator=0)
     torch.testing.assert_close(draws.mean(0) / x.std(0), x.mean(0) / x.std(0), atol=0.2, rtol=0)
     torch.testing.assert_close(torch.corrcoef(draws.T)[0, 1], torch.corrcoef(x.T)[0, 1], atol=0.15, rtol=0)

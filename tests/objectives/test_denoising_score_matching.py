@@ -101,8 +101,8 @@ def test_shares_of_modes_far_apart_are_not_seen():
 
 def test_an_energy_model_learns_the_noisy_score():
     u = two_humps(1500).float()
-    model = fit("ebm", u, objective="denoising_score_matching", sigma=SIGMA, hidden=(32, 32), steps=600, seed=0,
-                preprocess=False)  # fmt: skip
+    options = {"sigma": SIGMA, "hidden": (32, 32), "steps": 600, "lr": 2e-3, "seed": 0, "preprocess": False}
+    model = fit("ebm", u, objective="denoising_score_matching", **options)
     at = u[:500] + SIGMA * Rows(7, 500).normal(2)
     true = mixture(SIGMA**2)._score(at.double()).detach()
     error, start = ((score.detach() - true).square().mean() for score in (model.score(at), -at))

@@ -91,8 +91,8 @@ def test_chains_start_at_the_model_s_own_reference():
 def test_it_learns_two_humps_and_draws_by_as_many_moves():
     side = (Rows(1, 1500).uniform() < 0.7).float() * 2 - 1
     x = torch.stack([side + 0.3 * Rows(2, 1500).normal(), 0.5 * Rows(3, 1500).normal()], 1)
-    model = fit("ebm", x, objective="mle_mcmc", hidden=(32, 32), steps=150, chain_steps=60, seed=0,
-                **{"objective.steps": 10})  # fmt: skip
+    options = {"hidden": (32, 32), "chain_steps": 60, "objective.steps": 10, "steps": 150, "lr": 3e-3, "seed": 0}
+    model = fit("ebm", x, objective="mle_mcmc", **options)
     draws = model.sample(1000, generator=0)
     assert float((draws[:, 0] > 0).float().mean()) == pytest.approx(0.7, abs=0.12)
     assert float((draws[:, 0].abs() < 0.3).float().mean()) < 0.12

@@ -134,7 +134,7 @@ def test_every_reference_is_improved_to_the_density_with_its_normaliser(name, mo
     monkeypatch.setattr(energy, "REFERENCE_STEPS", 100)
     with seeded(0):
         model = EBM(Event((2,)), hidden=(32, 32), reference=REFERENCES[name]())
-    fit(model, three_humps(3000), objective="nce", steps=200, preprocess=False, seed=0)
+    fit(model, three_humps(3000), objective="nce", steps=200, lr=3e-3, batch_size=256, preprocess=False, seed=0)
     start, end = kl(model._log_reference), kl(model._log_unnorm)
     assert start > 0.1 and end < 0.1 and end < 0.5 * start
     assert abs(grid_log_normaliser(model).value) < 0.05

@@ -45,6 +45,7 @@ PREPROCESSINGS = {
     "log": "fairway.core.preprocessing:Log",
     "dequantise": "fairway.core.preprocessing:Dequantise",
     "levels": "fairway.core.preprocessing:Levels",
+    "base_rates": "fairway.models.energy.base_rates:BaseRates",
     "one_hot": "fairway.core.preprocessing:OneHot",
     "chain": "fairway.core.preprocessing:Chain",
 }

@@ -2,10 +2,10 @@
 
     J = E_u E_e |sigma s(u + sigma e) + e|^2 / 2,      s = grad log p,   e ~ N(0, I)
 
-has the minimum of score matching on the data's law after noise N(0, sigma^2) (Vincent 2011, eq. 9 to 11): no trace, no
-chain and no Z. What is learned is the noisy law, so sigma is a bias; u + sigma^2 s(u) takes the noise off again. Between
-modes that lie further apart than sigma there are no rows, and nothing says what share each has: chains, or all levels at
-once (`models.ncsn`), do.
+has the minimum of score matching on the data's law after noise N(0, sigma^2) (Vincent 2011, eq. 9 to 11): no trace,
+no chain and no Z. What is learned is the noisy law, so sigma is a bias; u + sigma^2 s(u) takes the noise off again.
+Between modes that lie further apart than sigma there are no rows, and nothing says what share each has: chains, or all
+levels at once (`models.ncsn`), do.
 """
 
 from typing import Any

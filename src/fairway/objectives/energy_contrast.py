@@ -33,7 +33,9 @@ from fairway.core.capability import HasEnergy, require
 from fairway.core.objective import Batch, Loss, Objective, Optimisation, Phase
 from fairway.core.random import Rows
 from fairway.networks.joined import joined
+from fairway.samplers.compiled import Compiled
 from fairway.samplers.driver import Fixed, Run
+from fairway.samplers.fused import Fused
 from fairway.samplers.independence import jumped
 from fairway.samplers.kernel import Kernel
 from fairway.samplers.langevin import Langevin
@@ -50,7 +52,8 @@ class EnergyContrast(Objective):
     Args:
         steps: moves of a chain per step of training.
         penalty: weight of the mean square of f.
-        kernel: how chains move; None for Langevin with a Metropolis test, which is temperature 1.
+        kernel: how chains move; None for Langevin with a Metropolis test, which is temperature 1. `Compiled(kernel)`
+            makes all moves of a step one compiled function: it pays from a few thousand steps on.
         noise: standard deviation of noise on the data, model units.
         jumps: draws of the reference offered to every chain before it moves (`samplers.independence`).
 
@@ -61,7 +64,7 @@ class EnergyContrast(Objective):
 
     requires = (HasEnergy,)
     monitor = None  # draws to compare would cost more than the training; `lost` and the health in the log watch it
-    optimisation = Optimisation(lr=3e-3, betas=(0.5, 0.999), ema=0.99)
+    optimisation = Optimisation(lr=1.5e-3, betas=(0.5, 0.999), ema=0.99)
     batch_size = 128
     traceable = False  # chains move by gradients of their own
     wanted_acceptance: ClassVar[float] = 0.7
@@ -74,8 +77,10 @@ class EnergyContrast(Objective):
             raise ValueError(
                 f"expected steps >= 1 and penalty, noise, jumps >= 0; got {steps}, {penalty}, {noise}, {jumps}"
             )
-        self.driver, self.penalty, self.noise, self.jumps = Fixed(steps, warmup=0), penalty, noise, jumps
-        self.kernel = kernel or Langevin(metropolis=True)
+        self.penalty, self.noise, self.jumps = penalty, noise, jumps
+        fused = isinstance(kernel, Compiled) and kernel.static
+        self.kernel: Kernel = kernel.kernel if fused else kernel or Langevin(metropolis=True)  # type: ignore[union-attr]
+        self.driver = Fused(steps) if fused else Fixed(steps, warmup=0)
 
     def check(self, model: Any) -> None:
         super().check(model)
@@ -111,7 +116,10 @@ class EnergyContrast(Objective):
         given = None if batch.context is None else contexts.reshape(batch.context.shape)
         u, taken = self._jumped(model, u, given, rows.spawn(3))
         with frozen(model):
-            run = self.driver.run(self.kernel, Target.of(model, given), u, rows.spawn(2), step=self.step_size)
+            if isinstance(self.driver, Fused) and given is None:
+                run = self.driver.run_model(self.kernel, model, u, rows.spawn(2), self.step_size)
+            else:
+                run = self.driver.run(self.kernel, Target.of(model, given), u, rows.spawn(2), step=self.step_size)
         run.info |= taken
         if self.kernel.wanted_acceptance is not None:
             acceptance = rows.in_step(run.acceptance.mean())

@@ -40,8 +40,8 @@ class NCE(Objective):
     requires = (HasEnergy,)
     monitor = "loss"
     stops_early = False
-    optimisation = Optimisation(lr=3e-3, betas=(0.9, 0.99), ema=0.99)
-    batch_size = 256
+    optimisation = Optimisation(lr=1.5e-3, betas=(0.9, 0.99), ema=0.99)
+    batch_size = 512
 
     def __init__(self, noise: int = 1, rival: bool = False) -> None:
         super().__init__()

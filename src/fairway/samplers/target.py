@@ -87,10 +87,10 @@ class Target:
         """log p(u) (B,) and its gradient (B, *U), detached."""
         if self.score is not None:
             return self.value(u), self.score(u).detach()
-        if torch.compiler.is_compiling():
-            return self._traced(u)
         if self.both is not None and (found := self.both(u)) is not None:
             return found
+        if torch.compiler.is_compiling():
+            return self._traced(u)
         value, grad = _apart(self, Target._differentiated, u)
         return value, grad
 

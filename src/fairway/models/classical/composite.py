@@ -40,6 +40,7 @@ class Composite(Model):
     """
 
     accepts_context = ("category", "real")
+    shared_units = True  # by the components given by name
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class Composite(Model):
             ValueError: it leads to other model units than these.
         """
         super().use_preprocessing(preprocess)
-        for k in self._learners():
+        for k in self._learners() if self.shared_units else ():
             self._component(k).use_preprocessing(preprocess)
 
     def _start(self, u: Tensor) -> None:

@@ -143,7 +143,7 @@ class BoundMixture(HasBound, Mixed):
 
     cites = ("kingma2014vae",)
     tiny: ClassVar[list[Case]] = [
-        Case(Event((2,)), None, {"models": ("gmm", "vae")}),
+        Case(Event((5,)), None, {"models": ("gmm", "vae")}),
         Case(Event((2, 2), "integer", low=0, high=3), None, {"models": ("vae", "gmm"), "shares": (1.0, 2.0)}),
         Case(Event((3,)), Event((), "category", levels=3), {"models": ("planar", "vae")}),
     ]
@@ -164,7 +164,8 @@ class BoundMixture(HasBound, Mixed):
 
     def _take_units(self) -> None:
         """Data units where they are counted, in which any two models can be compared."""
-        if not self.event.counted:
+        self.shared_units = not self.event.counted
+        if self.shared_units:
             return super()._take_units()
         self.preprocess = Identity(self.event)
         self.model_event = self.preprocess.model_event

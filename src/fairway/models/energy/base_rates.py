@@ -20,7 +20,7 @@ from fairway.core.capability import HasEnergy, HasGibbs
 from fairway.core.event import Event
 from fairway.core.extent import chunks
 from fairway.core.model import Model
-from fairway.core.preprocessing import Levels, Preprocessing, preprocessings
+from fairway.core.preprocessing import Levels, Preprocessing
 from fairway.core.random import Rows
 from fairway.models.energy.chains import KeepsChains
 
@@ -51,9 +51,6 @@ class BaseRates(Levels):
             level = (x.reshape(len(x), -1).long() - self.event.offset).T.to(counts.device)
             counts.scatter_add_(1, level, torch.ones_like(level, dtype=counts.dtype))
         self.log_rates.copy_((counts / counts.sum(1, keepdim=True)).log())
-
-
-preprocessings.register("base_rates", BaseRates)
 
 
 def even_rates(event: Event) -> Tensor:

@@ -15,6 +15,7 @@ Source: Du & Mordatch 2019, Implicit Generation and Modeling with Energy-Based M
 exponential tilting of Nijkamp et al. 2019, section 3.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ from fairway.core.objective import Objective, Solver, Stage
 from fairway.core.preprocessing import Preprocessing, continuous, dequantised
 from fairway.core.random import Rows
 from fairway.core.sampler import Sampler
+from fairway.models.energy.chains import KeepsChains
 from fairway.networks.dcgan import ConvCritic, halvings
 from fairway.networks.fourier import FourierMLP
 from fairway.networks.joined import joined, width
@@ -37,18 +39,19 @@ from fairway.networks.mlp import MLP
 from fairway.networks.pullback import value_and_slope
 from fairway.objectives.persistent import PersistentContrastiveDivergence
 from fairway.objectives.reference import ReferenceObjective, ReferenceSolver
-from fairway.samplers.driver import Fixed
+from fairway.samplers.driver import Fixed, advance
 from fairway.samplers.langevin import Langevin
-from fairway.samplers.mcmc import MCMC
-from fairway.samplers.target import Reference
+from fairway.samplers.mcmc import MCMC, frozen
+from fairway.samplers.target import Reference, Target
 
 TINY = {"hidden": (16, 16), "chain_steps": 20}
 CHANNELS = (32, 64, 128, 256)  # of convolutions, from the largest picture on
 FEW = 4  # dimensions in which waves help a perceptron
+FRESH, MOVES = 64, 20  # chains, and their moves, that the log is told of
 REFERENCE_STEPS = 2000  # of a reference that learns by gradients
 
 
-class EBM(HasEnergy, Model):
+class EBM(KeepsChains, HasEnergy, Model):
     """exp(f(u)) q(u) / Z with a perceptron f, on random waves in up to four dimensions; images take convolutions.
 
     Args:
@@ -72,9 +75,6 @@ class EBM(HasEnergy, Model):
         Case(Event((1, 2, 2), "bounded", low=0.0, high=1.0), Event((2,)), TINY),
         Case(Event((3,)), None, {**TINY, "reference": "gmm"}),
     ]
-    chains: Tensor
-    contexts: Tensor
-    step_size: Tensor
 
     def __init__(
         self,
@@ -91,10 +91,7 @@ class EBM(HasEnergy, Model):
         given = None if self.context_preprocess is None else self.context_preprocess.model_event
         self.network = network or _default_network(self.model_event, width(given), hidden)
         self.reference = _reference(reference, self.model_event)
-        shape = [s or 1 for s in self.model_event.shape]
-        self.register_buffer("chains", torch.zeros(0, *shape))
-        self.register_buffer("contexts", torch.zeros(0, width(given)))
-        self.register_buffer("step_size", torch.tensor(0.05))
+        self._register_chains(self.model_event.shape, width(given), step_size=0.05)
 
     def preprocessing(self, event: Event) -> Preprocessing:
         return dequantised(event) if event.counted else continuous(event)
@@ -143,20 +140,19 @@ class EBM(HasEnergy, Model):
         """q, as paths of temperatures want it."""
         return Reference() if self.reference is None else ModelReference(self)
 
-    def _chains(self, context: Tensor | None, rows: Rows) -> Tensor:
-        """Where draws start: row i at its own persistent chain (of the nearest context), or at q without any."""
-        if not len(self.chains):
-            return self._births(rows)
-        if context is not None:
-            distance = torch.cdist(joined(context), self.contexts)
-            return self.chains[(distance + 1e-4 * rows.uniform(len(self.chains))).argmin(1)]
-        order = torch.randperm(len(self.chains), generator=rows.shared())
-        index = torch.arange(rows.start, rows.start + rows.n) % len(self.chains)
-        return self.chains[order[index].to(self.chains.device)]
-
-    def _keep(self, chains: Tensor, contexts: Tensor, step_size: Tensor) -> None:
-        """What training hands over: chains (K, *U), their contexts (K, C), and the step size that suits them."""
-        self.chains, self.contexts, self.step_size = chains.clone(), contexts.clone(), step_size.clone()
+    def health(self) -> dict[str, float]:
+        """Mean energies of the chains kept and of chains that left the reference just now, which should come together;
+        in two dimensions log Z on a grid."""
+        if not len(self.chains) or self.contexts.shape[1]:
+            return {}
+        rows = Rows(0, FRESH, 0, self.dtype, self.device)
+        kernel = Langevin(float(self.step_size), metropolis=True)
+        target = Target.of(self)
+        with frozen(self), torch.no_grad():
+            state, _ = advance(kernel, target, kernel.init(target, self._births(rows.spawn(0))), rows.spawn(1), MOVES)
+            found = {"energy_kept": -target.value(self.chains[:FRESH]), "energy_fresh": -state.value}
+        numbers = {name: float(value.mean()) for name, value in found.items()}
+        return numbers | ({"log_Z": _coarse_log_Z(self)} if self.model_event.dims == 2 else {})
 
     def stages(self, objective: Objective | Solver | None = None) -> list[Stage]:
         learner = objective or self.default_objective()
@@ -195,6 +191,14 @@ class ModelReference:
         assert self.model.reference is not None
         score: Tensor = self.model.reference._score(u, None)
         return score.detach()
+
+
+@torch.no_grad()
+def _coarse_log_Z(model: EBM) -> float:
+    """log Z in two dimensions by a grid of 81 x 81 points: for the log; `metrics.log_normaliser` has the exact one."""
+    axis = torch.linspace(-6, 6, 81, dtype=model.dtype, device=model.device)
+    points = torch.cartesian_prod(axis, axis).reshape(-1, *model.chains.shape[1:])
+    return float(model._log_unnorm(points).double().logsumexp(0)) + 2 * math.log(12 / 80)
 
 
 def _default_network(event: Event, context: int, hidden: Sequence[int]) -> nn.Module:
