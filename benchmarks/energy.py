@@ -3,13 +3,13 @@
 Both sides train the same perceptron f with energy |u|^2 / 2 - f(u) by Adam, with 1,024 chains, and as many unadjusted
 Langevin moves of the same step size for as many chains. First energies, a chain's drift and the gradient of the weights
 from the same negatives are compared. Ours moves chains by one compiled function (`Compiled(Langevin(...))`, which the
-peer has no like of; "eager" is without), and "as it comes" is what `fit("ebm", x)` does: a Metropolis test at every move and a
-jump offered to every chain, which the peer has not. Where the time goes: theirs makes a graph for every move; here the
-slope of a perceptron is written out (`networks.pullback`). Ours is a whole step of `fit`, with its averaged weights,
-clipping and log. Medians of alternating repeats.
+peer has no like of; "eager" is without). "As it comes" is what `fit("ebm", x)` does: a Metropolis test at every move
+and a jump offered to every chain, which the peer has not. Where the time goes: theirs makes a graph for every
+move; here the slope of a perceptron is written out (`networks.pullback`). Ours is a whole step of `fit`, with averaged
+weights, clipping and log. Medians of alternating repeats.
 
-Then the quality that the peer reaches on the two-dimensional data of reproduce_energy.py, with the network it is given
-there, in as many steps (Langevin steps of .01, 10 moves, Adam at 1e-3).
+Then the quality that the peer reaches on the two-dimensional data of reproduce_energy.py with a perceptron of the same
+widths, in as many steps (Langevin steps of .01, 10 moves, Adam at 1e-3).
 
 Writes benchmarks/results/energy.json; exits 1 under a goal.
 
@@ -34,7 +34,6 @@ from torchebm.samplers import LangevinDynamics
 from fairway.core.event import Event
 from fairway.core.random import seeded
 from fairway.models.energy.energy import EBM
-from fairway.networks.fourier import FourierMLP
 from fairway.networks.mlp import MLP
 from fairway.objectives.persistent import PersistentContrastiveDivergence
 from fairway.samplers.compiled import Compiled
@@ -153,7 +152,7 @@ def quality(name: str) -> dict[str, Any]:
     u = ((x - mean) / std).float()
     pick = torch.randint(ROWS, (QUALITY_STEPS, 128), generator=torch.Generator().manual_seed(0))
     with seeded(0):
-        energy = Energy(FourierMLP(2, 1, HIDDEN))
+        energy = Energy(network(2))
     began, steps = time.process_time(), trained(energy, (u[index] for index in pick), 10, 0.01)
     for _ in range(QUALITY_STEPS):
         next(steps)

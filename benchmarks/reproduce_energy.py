@@ -47,7 +47,7 @@ from fairway.report.pictures import grid, png
 from fairway.samplers import AIS, HMC, MCMC, Langevin
 
 NAME, PICTURES, RUNS = "energy_models", Path(__file__).parents[1] / "docs" / "pictures", Path("runs") / "energy_models"
-ROWS, POINTS, STEPS = 50_000, 600, {"nce": 5000, "persistent": 4000}
+ROWS, POINTS, STEPS = 50_000, 600, {"nce": 8000, "persistent": 4000}
 ANGLES = torch.arange(8, dtype=torch.float64) * math.pi / 4
 CENTRES, STD = 4 * torch.stack([ANGLES.cos(), ANGLES.sin()], 1) / math.sqrt(2), 0.5 / math.sqrt(2)
 GOALS = {

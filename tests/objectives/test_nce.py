@@ -14,6 +14,7 @@ from fairway.core.random import Rows, seeded
 from fairway.metrics.log_normaliser import grid_log_normaliser
 from fairway.models.classical.mixture import GMM
 from fairway.models.energy.energy import EBM
+from fairway.models.energy.frame import FRAME
 from fairway.models.energy.rbm import RBM
 from fairway.models.flow.real_nvp import RealNVP
 from fairway.models.gan.gan import GAN
@@ -182,9 +183,11 @@ def test_a_fixed_reference_is_no_rival():
     NCE(rival=True).check(EBM(Event((2,)), hidden=(8,), reference="gmm"))
 
 
-@pytest.mark.parametrize("model", [lambda: GMM(Event((2,))), lambda: RBM(Event((4,), "binary"))])
+@pytest.mark.parametrize(
+    "model", [lambda: GMM(Event((2,))), lambda: RBM(Event((4,), "binary")), lambda: FRAME(Event((2,)))]
+)
 def test_a_model_that_is_no_tilt_by_a_network_is_refused(model):
-    with pytest.raises(CapabilityError, match=r"nce needs a model exp\(f\) q / Z .*got (gmm|rbm)"):
+    with pytest.raises(CapabilityError, match=r"nce needs exp\(f\) q / Z .*got (gmm|rbm|frame)"):
         NCE().check(model())
 
 

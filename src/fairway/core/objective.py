@@ -158,7 +158,8 @@ class Objective(Configurable, nn.Module, ABC):
         return None
 
     def lost(self, means: dict[str, float]) -> str | None:
-        """Why a run whose numbers had these means is beyond help although all are finite: the term, and what to change.
+        """Why a run whose numbers had these means is beyond help although all are finite: the name of a term first,
+        then what to change.
 
         Such a run goes back to the last good state and stops.
         """

@@ -43,7 +43,7 @@ class FourierMLP(Configurable, nn.Module):
         outputs: int,
         hidden: Sequence[int] = (128, 128),
         features: int = 128,
-        scale: float = 1.0,
+        scale: float = 0.5,
         act: str = "silu",
     ) -> None:
         super().__init__()

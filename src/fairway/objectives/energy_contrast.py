@@ -151,8 +151,8 @@ class EnergyContrast(Objective):
         if abs(gap) <= LOST:
             return None
         return (
-            f"energy_gap ({gap:.3g} nats per entry between data and chains, although the loss is finite; take a larger "
-            "penalty, a smaller learning rate, or more moves of the chains)"
+            f"energy_gap is {gap:.3g} nats per entry, so the chains are lost although the loss is finite: take a "
+            "larger penalty, a smaller learning rate, or more moves"
         )
 
 

@@ -51,8 +51,12 @@ class NCE(Objective):
 
     def check(self, model: Any) -> None:
         super().check(model)
-        if not all(hasattr(model, name) for name in ("_births", "_tilt", "network")):
-            raise CapabilityError(f"nce needs a model exp(f) q / Z with a q to draw from (ebm); got {model.name()}")
+        if not all(hasattr(model, n) for n in ("_births", "_tilt", "network")) or not getattr(
+            model, "free_level", True
+        ):
+            raise CapabilityError(
+                f"nce needs exp(f) q / Z with a q to draw from and an f of free level (ebm); got {model.name()}"
+            )
         learned = getattr(model, "reference", None)
         if self.rival and not (isinstance(learned, HasLogProb) and any(True for _ in learned.parameters())):
             raise CapabilityError("rival=True needs a reference that learns: ebm with reference='nsf' or 'gmm'")

@@ -29,13 +29,23 @@ class Diverged(RuntimeError):
         last_good: the number of steps behind the weights that the model was put back to.
         model: that model.
         out: the run folder, whose last checkpoint is named.
+        why: what is wrong, where all numbers are finite.
     """
 
-    def __init__(self, step: int, term: str, last_good: int, model: object = None, out: Path | None = None) -> None:
+    def __init__(
+        self,
+        step: int,
+        term: str,
+        last_good: int,
+        model: object = None,
+        out: Path | None = None,
+        why: str | None = None,
+    ) -> None:
         self.step, self.term, self.last_good, self.model, self.out = step, term, last_good, model, out
+        found = why or f"the term {term!r} is not finite (or beyond {HUGE:g})"
         super().__init__(
-            f"training diverged at step {step}: the term {term!r} is not finite (or beyond {HUGE:g}); the model was "
-            f"put back to step {last_good}{_on_disk(out)}. Try a lower lr, or look at the data near that step"
+            f"training diverged at step {step}: {found}; the model was put back to step {last_good}{_on_disk(out)}. "
+            "Try a lower lr, or look at the data near that step"
         )
 
 

@@ -239,7 +239,7 @@ class Run:
         row = {"step": self.step, "seconds": round(self._tick(), 4), "lr": self._lr}
         means = self._window.means()
         if (lost := self.objective.lost(means)) is not None:
-            self._retreat(self.step, lost)
+            self._retreat(self.step, lost.split()[0], lost)
         row |= means | self.model.health()
         self._record(row)
         self._say(self.objective.diagnose(means))
@@ -300,7 +300,7 @@ class Run:
     def _path(self, name: str) -> Path | None:
         return self.out / name if self.out and self.leads else None
 
-    def _retreat(self, step: int, term: str) -> None:
+    def _retreat(self, step: int, term: str, why: str | None = None) -> None:
         """Put the last good state back, on disk, too, and stop."""
         saved = self._saved
         self.load_state(self._good or self.state())
@@ -308,7 +308,7 @@ class Run:
             self._write()
         self.history.stopped = f"diverged at step {step}"
         self._finish()
-        raise Diverged(step, term, self.history.best_step if self.best else self.step, self.engine.given, self.out)
+        raise Diverged(step, term, self.history.best_step if self.best else self.step, self.engine.given, self.out, why)
 
     def _abandon(self, error: BaseException) -> None:
         """The loop was left early, or something failed: the best weights so far are in the model all the same."""

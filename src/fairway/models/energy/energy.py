@@ -179,7 +179,8 @@ class ModelReference:
 
     def sample(self, rows: Rows, shape: tuple[int, ...]) -> Tensor:
         """One draw per row, (B, *U)."""
-        return self.model._births(rows)
+        with torch.no_grad():
+            return self.model._births(rows)
 
     def log_prob(self, u: Tensor) -> Tensor:
         """(B,) nats."""

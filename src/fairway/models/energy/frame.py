@@ -50,6 +50,9 @@ class FRAME(EBM):
     """
 
     accepts_context = ()
+    free_level: ClassVar[bool] = (
+        False  # no constant can be added to lambda . h, so noise contrast would be inconsistent
+    )
     cites = ("zhu1998frame", "lu2016frame")
     optimisation = Optimisation(lr=3e-2, betas=(0.5, 0.999), clip=None, ema=0.99)
     tiny: ClassVar[list[Case]] = [
