@@ -56,7 +56,7 @@ GOALS = {
 }  # fmt: skip
 SECONDS, ESS, BRACKET = 60.0, 0.10, 0.5
 MIXTURES = ((5, "full"), (10, "full"), (20, "full"), (40, "full"), (40, "tied"), (100, "tied"))
-COPIES, DIGIT_STEPS, CHAINS, IMAGE_STEPS, NOISE = 10, 2000, 1000, 2500, 0.2
+COPIES, DIGIT_STEPS, CHAINS, IMAGE_STEPS, NOISE = 10, 2000, 1000, 5000, 0.2
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,8 @@ def garments() -> Row:
     """Images by persistent chains over a Gaussian, and data of another kind told by their energy."""
     data = dataset("fashion_mnist")
     train, clock = _noisy(data.x, 0), Clock()
-    objective = PersistentContrastiveDivergence(steps=10, reborn=0.02, penalty=0.01, kernel=Langevin(0.03))
-    options = {"lr": 5e-4, "batch_size": 64, "compile": "off", "out": RUNS / f"fashion-{IMAGE_STEPS}", "resume": True}
+    objective = PersistentContrastiveDivergence(steps=10, reborn=0.01, penalty=0.01, kernel=Langevin(0.03))
+    options = {"lr": 8e-4, "batch_size": 64, "compile": "off", "out": RUNS / f"fashion-{IMAGE_STEPS}", "resume": True}
     model: Any = fw.fit("ebm", train, reference="gaussian", objective=objective, steps=IMAGE_STEPS, seed=0, **options)
     row: Row = {"data": "fashion_mnist", "objective": "persistent", "seed": 0, "steps": IMAGE_STEPS, **clock.read()}
     images = _clean(model, model.chains)

@@ -503,16 +503,30 @@ def energy_speed(found: dict[str, Any]) -> str:
 
 
 def discrete_energies(found: dict[str, Any]) -> str:
-    """What each job found, by name."""
-    rows = [
-        [
-            r["data"],
-            r["model"],
-            ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in r.items() if k not in ("data", "model")),
-        ]
-        for r in found["rows"]
-    ]
-    return table(["data", "model", "found"], rows)
+    """Test images between two annealings, and frequencies of sites and pairs."""
+    parts = []
+    for r in found["rows"]:
+        cost = f"{r['steps']:,} steps, {r['last_fit']['cpu_seconds'] / 60:.0f} CPU minutes"
+        if "test" in r:
+            rows = [
+                [part, number(r[part]["up"], ".2f"), number(r[part]["down"], ".2f"), number(r[part]["error"], ".2f")]
+                for part in ("test", "train")
+            ]
+            parts += [
+                f"{r['data']}, {r['model']}, {cost}: mean log-likelihood in nats, with log Z annealed up (which flatters) "
+                f"and down; published {r['published_test']} by annealing up.",
+                table(["images", "up", "down", "error"], rows),
+            ]
+        if "draws" in r:
+            rows = [
+                [name, number(r[name]["sites"], ".4f"), number(r[name]["connected_pairs"], ".4f")]
+                for name in ("draws", "training", "independent")
+            ]
+            parts += [
+                f"{r['data']}, {r['model']}, {cost}: correlation of frequencies with those of held-out sequences.",
+                table(["of", "sites", "connected pairs"], rows),
+            ]
+    return "\n\n".join(parts)
 
 
 def textures(found: dict[str, Any]) -> str:
