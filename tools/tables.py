@@ -429,6 +429,14 @@ def image_gans(found: dict[str, Any]) -> str:
     return table(["data", "model", "found", "Fréchet distance of", "minutes", "steps"], rows)
 
 
+def clipping(found: dict[str, Any]) -> str:
+    """What each clip comes to."""
+    names = ("c", "gap", "wasserstein", "captured", "high_quality")
+    rows = [[f"{r[name]:g}" for name in names] for r in found["rows"]]
+    head = ["c", "the critic's gap", "exact W1", "modes of 8", "high quality"]
+    return f"{found['steps']:,} steps.\n\n" + table(head, rows)
+
+
 def gan(found: dict[str, Any]) -> str:
     """Milliseconds of a step, and what penalties cost."""
     peers = ", ".join(f"{name} {version}" for name, version in found["peers"].items())
@@ -513,8 +521,8 @@ def discrete_energies(found: dict[str, Any]) -> str:
                 for part in ("test", "train")
             ]
             parts += [
-                f"{r['data']}, {r['model']}, {cost}: mean log-likelihood in nats, with log Z annealed up (which flatters) "
-                f"and down; published {r['published_test']} by annealing up.",
+                f"{r['data']}, {r['model']}, {cost}: mean log-likelihood in nats, log Z annealed up (which "
+                f"flatters) and down; published {r['published_test']} by annealing up.",
                 table(["images", "up", "down", "error"], rows),
             ]
         if "draws" in r:
@@ -564,6 +572,7 @@ SECTIONS = {
     "diffusion": ("Denoisers against their peers", "benchmarks/diffusion.py", diffusion),
     "modes": ("Who keeps all modes", "benchmarks/modes.py", modes),
     "gan": ("A step of an adversary against torchgan", "benchmarks/gan.py", gan),
+    "clipping": ("How much the clip decides", "benchmarks/clipping.py", clipping),
     "image_gans": ("Adversaries on images", "benchmarks/reproduce_image_gans.py", image_gans),
     "energy_models": ("Energies by integrals", "benchmarks/reproduce_energy.py", energies),
     "discrete_energy": ("Energies of discrete data", "benchmarks/reproduce_discrete_energy.py", discrete_energies),

@@ -41,7 +41,13 @@ def test_moves_are_those_of_the_eager_run_before_and_after_the_weights_move(metr
                 p.mul_(1.5)
 
 
-def test_an_objective_with_a_compiled_kernel_has_the_loss_of_the_plain_one():
+@pytest.fixture
+def uncompiled(monkeypatch):
+    """The same function without the compiler's seconds."""
+    monkeypatch.setattr("fairway.samplers.fused.compiled", lambda function: function)
+
+
+def test_an_objective_with_a_compiled_kernel_has_the_loss_of_the_plain_one(uncompiled):
     found = []
     for kernel in (Langevin(0.1), Compiled(Langevin(0.1))):
         ebm = model()
@@ -64,7 +70,7 @@ def test_chains_with_contexts_of_their_own_run_eagerly():
     assert objective.driver._bound is None
 
 
-def test_a_chain_that_leaves_the_numbers_is_named():
+def test_a_chain_that_leaves_the_numbers_is_named(uncompiled):
     ebm = model()
     with torch.no_grad():
         next(p for p in ebm.parameters() if p.ndim == 2)[0, 0] = torch.nan

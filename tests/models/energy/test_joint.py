@@ -30,7 +30,7 @@ def in_units(u):
 @pytest.fixture(scope="module")
 def model():
     x, label = blobs(2000, 0)
-    return fit("joint", x, context=label, hidden=(64, 64), steps=250, seed=0, validation=0, progress=False)
+    return fit("joint", x, context=label, hidden=(64, 64), steps=250, lr=3e-3, seed=0, validation=0, progress=False)
 
 
 def test_it_classifies(model):

@@ -135,7 +135,9 @@ class ModelMixture(HasLogProb, Mixed):
 class BoundMixture(HasBound, Mixed):
     """sum_k w_k p_k(x) of models with bounds or densities, by a bound.
 
-    Args: as `ModelMixture`; counted data need not be measured alike, since bounds are added in data units.
+    Args:
+        event, context_event, models, shares, units: as for `ModelMixture`; counted data need not be measured alike,
+            since bounds are added in data units.
 
     Raises:
         ValueError: components with neither, or of other events.
