@@ -240,7 +240,8 @@ class Run:
         means = self._window.means()
         if (lost := self.objective.lost(means)) is not None:
             self._retreat(self.step, lost.split()[0], lost)
-        row |= means | self.model.health()
+        with self.engine.whole():
+            row |= means | self.model.health()
         self._record(row)
         self._say(self.objective.diagnose(means))
         for callback in self.callbacks:
