@@ -28,8 +28,6 @@ class ResponseMatching(PersistentContrastiveDivergence):
         chains, steps, jumps, kernel: as for `PersistentContrastiveDivergence`.
     """
 
-    monitor = None  # the means are what is asked for: nothing held out says more
-
     def __init__(self, chains: int = 512, steps: int = 5, jumps: int = 1, kernel: Kernel | None = None) -> None:
         super().__init__(chains=chains, steps=steps, reborn=0.0, jumps=jumps, penalty=0.0, kernel=kernel)
 
@@ -46,12 +44,6 @@ class ResponseMatching(PersistentContrastiveDivergence):
         super().check(model)
         if not hasattr(model, "_responses"):
             raise TypeError(f"{self.name()} needs a model with fixed statistics, such as frame; got {model.name()}")
-
-    def start(self, model: Any, u: Tensor) -> None:
-        """Statistics that are measured on data (`_start(u)`) see some rows first."""
-        hook = getattr(model, "_start", None)
-        if hook is not None:
-            hook(u)
 
     def _chains(self, batch: Batch, model: Any, rows: Rows) -> tuple[Run, Tensor]:
         run, contexts = super()._chains(batch, model, rows)

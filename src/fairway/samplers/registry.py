@@ -31,7 +31,6 @@ SAMPLERS = {
     "compiled_loop": "fairway.samplers.compiled_loop:CompiledLoop",
     # drivers
     "fixed": "fairway.samplers.driver:Fixed",
-    "fused": "fairway.samplers.fused:Fused",
     "long": "fairway.samplers.driver:Long",
     "annealed": "fairway.samplers.annealing:Annealed",
     "ais": "fairway.samplers.ais:AIS",

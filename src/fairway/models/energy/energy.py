@@ -207,7 +207,12 @@ def _default_network(event: Event, context: int, hidden: Sequence[int]) -> nn.Mo
     inputs, times = event.dims + context, halvings(event)
     if times:
         return ConvCritic(event.shape, context, CHANNELS[:times])
-    return FourierMLP(inputs, 1, hidden) if inputs <= FEW else MLP(inputs, 1, hidden, residual=True)
+    return perceptron(inputs, 1, hidden)
+
+
+def perceptron(inputs: int, outputs: int, hidden: Sequence[int]) -> nn.Module:
+    """(B, inputs) -> (B, outputs), on random waves where there are few inputs."""
+    return FourierMLP(inputs, outputs, hidden) if inputs <= FEW else MLP(inputs, outputs, hidden, residual=True)
 
 
 def _of(objective: Objective | Solver) -> ReferenceObjective:

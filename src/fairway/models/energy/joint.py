@@ -25,10 +25,8 @@ from fairway.core.event import Event
 from fairway.core.model import Case, Model
 from fairway.core.objective import Objective
 from fairway.core.random import Rows
-from fairway.models.energy.energy import EBM, FEW
-from fairway.networks.fourier import FourierMLP
+from fairway.models.energy.energy import EBM, perceptron
 from fairway.networks.joined import joined
-from fairway.networks.mlp import MLP
 from fairway.objectives.joint_energy import JointEnergy
 
 TINY = {"hidden": (16, 16), "chain_steps": 20}
@@ -70,7 +68,7 @@ class Joint(EBM):
         network: nn.Module | None = None,
     ) -> None:
         classes = 0 if context_event is None else context_event.levels or 0
-        network = network or _default_network(event.dims, classes or 1, hidden)
+        network = network or perceptron(event.dims, classes or 1, hidden)
         super().__init__(event, context_event, chain_steps=chain_steps, reference=reference, network=network)
         self.classes = classes
 
@@ -135,7 +133,3 @@ class Joint(EBM):
         cumulated = chance.cumsum(1)
         wanted = rows.uniform().double().unsqueeze(1) * cumulated[:, -1:]
         return self.chains[(wanted > cumulated).sum(1).clamp(max=len(self.chains) - 1)]
-
-
-def _default_network(inputs: int, classes: int, hidden: Sequence[int]) -> nn.Module:
-    return FourierMLP(inputs, classes, hidden) if inputs <= FEW else MLP(inputs, classes, hidden, residual=True)
