@@ -42,8 +42,9 @@ from fairway.samplers.langevin import Langevin
 from fairway.training.fit import loop
 
 torch.set_num_threads(1)
-CHAINS, STEP, LR, REPEATS, STEPS, HIDDEN = 1024, 0.05, 1e-3, 9, 40, (128, 128)
-CASES = ((2, 128, 5), (2, 128, 20), (64, 128, 10))  # dimensions, batch, moves
+CHAINS, STEP, LR, REPEATS, STEPS, HIDDEN = 1024, 0.05, 1e-3, 15, 40, (128, 128)
+TABLE = 10_000  # rows that ours shuffles and picks from; the peer is given batches
+CASES = ((2, 128, 5), (2, 128, 10), (2, 128, 20), (64, 128, 10))  # dimensions, batch, moves (10 is the peer's default)
 GOAL, QUALITY_STEPS = 1.5, 4000
 
 
@@ -94,7 +95,7 @@ def our_steps(dims: int, batch: int, moves: int, kernel: Kernel | None) -> Itera
         objective = PersistentContrastiveDivergence(CHAINS, moves, penalty=0.001, kernel=kernel, jumps=0)
     model = EBM(Event((dims,)), network=network(dims))
     for _ in loop(
-        model, rows(dims, batch), objective=objective, preprocess=False, validation=0, steps=10**6, batch_size=batch,
+        model, rows(dims, TABLE), objective=objective, preprocess=False, validation=0, steps=10**6, batch_size=batch,
         lr=LR, compile="off", precision="float32", checkpoint_every=10**6,
     ):  # fmt: skip
         yield

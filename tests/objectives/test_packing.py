@@ -119,7 +119,7 @@ def test_a_point_between_packs_lies_on_their_segment(model):
 
     objective = ready(model, Packing("wasserstein", "gradient", critic=Spy(1.0, 2.0, 3.0, 4.0), pack=2))
     real, fake = Shown(torch.zeros(8, 2), None), Shown(torch.ones(8, 2), None)
-    objective.critic_loss(Batch(real.u), real, fake, Rows(0, 8).uniform())
+    objective.critic_loss(Batch(real.u), real, fake, objective.uniforms(Rows(0, 8)))
     point = next(u for u in seen if len(u) == 4)  # the others are of both sides together
     assert point.flatten(1).std(1).max() == 0 and point.unique().shape == (4,)
 

@@ -122,9 +122,10 @@ def test_the_model_is_handed_the_chains():
     with seeded(0):
         model = EBM(Event((2,)), hidden=(8,))
     objective = ready(model, chains=30)
-    step(objective, model, torch.zeros(16, 2), 0)
-    torch.testing.assert_close(model.chains, objective.chains)
-    assert model.chains is not objective.chains
+    for seed in (0, 1):
+        step(objective, model, torch.zeros(16, 2), seed)
+        torch.testing.assert_close(model.chains, objective.chains)
+        assert model.step_size == objective.step_size and model.chains is not objective.chains
 
 
 @pytest.mark.parametrize("options", [{"chains": 0}, {"steps": 0}, {"reborn": 1.5}, {"jumps": -1}])

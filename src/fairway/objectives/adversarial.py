@@ -151,13 +151,18 @@ class Adversarial(Objective):
         with torch.no_grad():
             real, fake = (_constant(side) for side in self.shown(batch, model, noise))
         real, fake = self._viewed(real, fake, generator)
+        uniforms = self.uniforms(generator.spawn(1))
         if phase.every > 1:
-            _, _, penalty = self._penalised(real, fake, generator.spawn(1).uniform())
+            _, _, penalty = self._penalised(real, fake, uniforms)
             cost = batch.mean(penalty)
             return Loss(self.weight * self.every * cost, {"penalty": cost})
-        return self.critic_loss(batch, real, fake, generator.spawn(1).uniform())
+        return self.critic_loss(batch, real, fake, uniforms)
 
-    def critic_loss(self, batch: Batch, real: Shown, fake: Shown, uniforms: Tensor) -> Loss:
+    def uniforms(self, rows: Rows) -> Tensor | None:
+        """(B,) in [0, 1), where a penalty between the rows asks where."""
+        return rows.uniform() if self.penalty.at == "between" else None
+
+    def critic_loss(self, batch: Batch, real: Shown, fake: Shown, uniforms: Tensor | None) -> Loss:
         """The critic's loss on what it is shown, detached; uniforms (B,) for a penalty between."""
         if self.every > 1 or self.penalty.at in ("none", "weights"):
             real_logit, fake_logit = self.logits(real, fake)
@@ -168,7 +173,7 @@ class Adversarial(Objective):
             if isinstance(view, View):
                 view.observe(real_logit.detach())
         loss = batch.mean(per_row(self.divergence.critic(real_logit, fake_logit)))
-        gap = per_row(real_logit - fake_logit).detach()
+        gap = per_row(real_logit.detach() - fake_logit.detach())
         terms = {"critic": loss, "gap": batch.mean(gap), "accuracy": batch.mean((gap > 0).to(gap.dtype))}
         if penalty is None:
             return Loss(loss, terms)
@@ -180,13 +185,19 @@ class Adversarial(Objective):
         real, fake = self.shown(batch, model, noise)
         real, seen = self._viewed(real, fake, generator)
         with frozen(self.critic):  # type: ignore[arg-type]
-            if self.divergence.both:
-                real_logit, fake_logit = self.logits(real, seen)
-            else:
-                real_logit = fake_logit = self.critic(*seen)  # type: ignore[misc]
-        loss = batch.mean(per_row(self.divergence.generator(fake_logit, real_logit)))
+            loss = self.pleased(batch, real, seen)
         owed = self.owed(batch, model, fake)
         return Loss(loss + sum(owed.values()), {"generator": loss, **owed})
+
+    def pleased(self, batch: Batch, real: Shown, fake: Shown) -> Tensor:
+        """The generator's loss by a critic that stands still; nothing goes back through data that owe it nothing."""
+        critic: Any = self.critic
+        if not self.divergence.both:
+            logit = critic(*fake)
+            return batch.mean(per_row(self.divergence.generator(logit, logit)))
+        with torch.set_grad_enabled(any(part is not None and part.requires_grad for part in real)):
+            real_logit = critic(*real)
+        return batch.mean(per_row(self.divergence.generator(critic(*fake), real_logit)))
 
     def diagnose(self, means: dict[str, float]) -> str | None:
         if means.get("accuracy", 0.0) < SATURATED:
@@ -213,15 +224,14 @@ class Adversarial(Objective):
         if not self._together:
             return self.critic(*real), self.critic(*fake)  # type: ignore[misc]
         logits = self.critic(*_both(real, fake))  # type: ignore[misc]
-        return logits[: len(real.u)], logits[len(real.u) :]
+        return _halves(logits)
 
-    def _penalised(self, real: Shown, fake: Shown, uniforms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _penalised(self, real: Shown, fake: Shown, uniforms: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """The answers, and the penalty (B,)."""
         critic: Any = self.critic
         if self.penalty.at == "both" and self._together:
             logits, slope = logits_and_slopes(critic, *_both(real, fake))
-            n, cost = len(real.u), self.penalty.cost(slope)
-            return logits[:n], logits[n:], cost[:n] + cost[n:]
+            return *_halves(logits), self.penalty.cost(slope).unflatten(0, (2, -1)).sum(0)
         if self.penalty.at in ("real", "fake", "both"):
             answers, costs = [], []
             for side, name in ((real, "real"), (fake, "fake")):
@@ -232,6 +242,7 @@ class Adversarial(Objective):
                 answers.append(logit)
                 costs.append(self.penalty.cost(slope))
             return answers[0], answers[1], torch.stack(costs).sum(0)
+        assert uniforms is not None
         point = between(real.u, fake.u, uniforms)
         return *self.logits(real, fake), self.penalty.cost(slopes(critic, point, real.context))
 
@@ -258,6 +269,12 @@ def _both(real: Shown, fake: Shown) -> tuple[Tensor, Tensor | None]:
     if real.context is None or fake.context is None:
         return torch.cat([real.u, fake.u]), None
     return torch.cat([real.u, fake.u]), torch.cat([real.context, fake.context])
+
+
+def _halves(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """(2 B, ...) -> (B, ...) of each side."""
+    real, fake = logits.unflatten(0, (2, -1)).unbind()
+    return real, fake
 
 
 def _named(table: dict[str, Any], name: str, what: str) -> Any:

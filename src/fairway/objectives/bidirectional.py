@@ -100,7 +100,7 @@ class Bidirectional(Adversarial):
         return Shown(real.u, joined(code, real.context)), Shown(fake.u, joined(noise, fake.context))
 
     # -- slopes over pairs ----------------------------------------------------------------------------------------
-    def _penalised(self, real: Shown, fake: Shown, uniforms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _penalised(self, real: Shown, fake: Shown, uniforms: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         shape, count = real.u.shape[1:], len(real.u)
 
         def judge(pair: Tensor, told: Tensor | None) -> Tensor:
@@ -109,6 +109,7 @@ class Bidirectional(Adversarial):
             return answer
 
         if self.penalty.at == "between":
+            assert uniforms is not None
             (a, told), (b, _) = self._pair(real), self._pair(fake)
             return *self.logits(real, fake), self.penalty.cost(slopes(judge, between(a, b, uniforms), told))
         sides = [Shown(*_both(real, fake))] if self._together else [real, fake]

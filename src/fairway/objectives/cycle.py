@@ -107,15 +107,17 @@ class Cycle(Objective):
 
     def _judged(self, game: Any, pool: Any, real: Tensor, fake: Tensor, batch: Batch, rows: Rows) -> Loss:
         """A critic's loss on its law's data, and on fakes of now and before."""
-        shown: Loss = game.critic_loss(batch, Shown(real, None), Shown(pool.exchange(fake, rows), None), rows.uniform())
-        return shown
+        sides = Shown(real, None), Shown(pool.exchange(fake, rows), None)
+        judged: Loss = game.critic_loss(batch, *sides, game.uniforms(rows))
+        return judged
 
     def _generators(self, batch: Batch, model: Any, rows: Rows) -> Loss:
         """What the critics make of the fakes, and the errors of round trips and of what should stay."""
         b, a = reals = self._sides(batch)
         fakes = fake_b, fake_a = self._translated(batch, model, rows)
         with frozen(self.games):
-            pleased = [self._pleased(*pair, batch) for pair in zip(self.games, fakes, reals, strict=True)]
+            sides = zip(self.games, reals, fakes, strict=True)
+            pleased = [_pleased(game, batch, *pair) for game, *pair in sides]
         z, back = self._noise(model, rows.spawn(1))
         again = _error(batch, model._decode_back(back, fake_b), a) + _error(batch, model._decode(z, fake_a), b)
         terms = {"generator": 2 * (pleased[0] + pleased[1]), "cycle": self.cycle * again}
@@ -125,14 +127,6 @@ class Cycle(Objective):
             kept = _error(batch, model._decode(z, as_a), b) + _error(batch, model._decode_back(back, as_b), a)
             terms["identity"] = self.identity * kept
         return Loss(torch.stack(list(terms.values())).sum(), terms)
-
-    def _pleased(self, game: Any, fake: Tensor, real: Tensor, batch: Batch) -> Tensor:
-        """The generator's cost of one adversary."""
-        if game.divergence.both:
-            real_logit, fake_logit = game.logits(Shown(real, None), Shown(fake, None))
-        else:
-            real_logit = fake_logit = game.critic(fake, None)
-        return batch.mean(per_row(game.divergence.generator(fake_logit, real_logit)))
 
     def _sides(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What the critics are shown of the data: of the event, and of the context."""
@@ -149,6 +143,12 @@ class Cycle(Objective):
         """For a translation there, and for one back."""
         there, back = rows.normal(2, *model.latent_event.shape).unbind(1)
         return there, back
+
+
+def _pleased(game: Any, batch: Batch, real: Tensor, fake: Tensor) -> Tensor:
+    """The generator's cost of one adversary."""
+    cost: Tensor = game.pleased(batch, Shown(real, None), Shown(fake, None))
+    return cost
 
 
 def _error(batch: Batch, made: Tensor, wanted: Tensor) -> Tensor:

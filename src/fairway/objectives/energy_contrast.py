@@ -107,15 +107,15 @@ class EnergyContrast(Objective):
         both = torch.cat([batch.u, run.state.u.to(batch.u.dtype)])
         given = None if batch.context is None else torch.cat([batch.context, contexts.reshape(batch.context.shape)])
         tilt, log_q = _parts(model, both, given)
-        real, fake = (tilt + log_q).tensor_split([len(batch)])
-        gap, dims = generator.in_step(batch.mean(real) - fake.mean()), model.model_event.dims
-        real, fake = tilt.square().tensor_split([len(batch)])
-        square = generator.in_step(0.5 * (batch.mean(real) + fake.mean()))
-        terms = {"energy_gap": gap / dims, "energy_size": square.sqrt() / dims, "step_size": self.step_size.clone()}
+        dims = model.model_event.dims
+        real, fake = _means(batch, tilt + log_q)
+        gap = generator.in_step(real - fake) / dims
+        square = generator.in_step(_means(batch, tilt.square()).mean())
+        terms = {"energy_gap": gap, "energy_size": square.detach().sqrt() / dims, "step_size": self.step_size.clone()}
         if self.kernel.wanted_acceptance is not None:
             terms["acceptance"] = run.acceptance.mean()
         terms |= {name: value for name, value in run.info.items() if name == "jumps"}
-        return Loss(self.penalty * square / dims - torch.atan(gap / dims), terms)
+        return Loss((self.penalty / dims) * square - torch.atan(gap), terms)
 
     def _moved(self, batch: Batch, model: Any, u: Tensor, contexts: Tensor, rows: Rows) -> Run:
         """Chains at u (B, *U) after jumps and `steps` moves; the step size learns from their acceptance."""
@@ -170,6 +170,12 @@ def _parts(model: Any, u: Tensor, context: Tensor | None) -> tuple[Tensor, Tenso
     with torch.no_grad():
         log_q = model._log_reference(u)
     return model._tilt(u, context), log_q
+
+
+def _means(batch: Batch, both: Tensor) -> Tensor:
+    """(2,): means over data, weighted, and over as many chains, of (2 B,)."""
+    pairs = both.view(2, -1)
+    return pairs.mean(1) if batch.weight is None else torch.stack([batch.mean(pairs[0]), pairs[1].mean()])
 
 
 def births(model: Any, rows: Rows) -> Tensor:

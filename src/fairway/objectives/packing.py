@@ -20,7 +20,7 @@ from fairway.core.objective import Batch, Loss, Phase
 from fairway.core.random import Rows
 from fairway.networks.critic import MLPCritic
 from fairway.networks.dcgan import ConvCritic
-from fairway.objectives.adversarial import Adversarial, Shown
+from fairway.objectives.adversarial import Adversarial
 
 
 class Packed(nn.Module):
@@ -96,8 +96,9 @@ class Packing(Adversarial):
         refuse_remainders(len(batch), self.pack)  # two odd halves would make an even whole, and a pack of both kinds
         return super().loss(batch, model, phase=phase, generator=generator)
 
-    def _penalised(self, real: Shown, fake: Shown, uniforms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return super()._penalised(real, fake, uniforms[:: self.pack].repeat_interleave(self.pack))
+    def uniforms(self, rows: Rows) -> Tensor | None:
+        each = super().uniforms(rows)
+        return None if each is None else each[:: self.pack].repeat_interleave(self.pack)
 
 
 def in_packs(rows: Tensor, m: int) -> Tensor:

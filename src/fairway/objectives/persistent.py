@@ -68,7 +68,8 @@ class PersistentContrastiveDivergence(EnergyContrast):
         u, contexts = self._starts(rows.share(picked), batch, model, rows)
         run = self._moved(batch, model, u, contexts, rows)
         self.chains[picked] = rows.gathered(run.state.u).to(self.chains.dtype)
-        self.contexts[picked] = rows.gathered(contexts)
+        if self.contexts.shape[1]:
+            self.contexts[picked] = rows.gathered(contexts)
         self.born[picked] = True
         if hasattr(model, "_keep"):
             model._keep(self.chains, self.contexts, self.step_size)
@@ -83,7 +84,7 @@ class PersistentContrastiveDivergence(EnergyContrast):
     def _starts(self, index: Tensor, batch: Batch, model: Any, rows: Rows) -> tuple[Tensor, Tensor]:
         """Where the picked chains stand, and their contexts; a chain born now takes the context of the batch's row."""
         new = ~self.born[index] | (rows.spawn(0).uniform() < self.reborn)
-        own = contexts_of(batch) if batch.context is not None else self.contexts[index]
         fresh = births(model, rows.spawn(1))
         u = torch.where(expand_as_rows(new, fresh), fresh, self.chains[index].to(fresh.dtype))
-        return u, torch.where(new.unsqueeze(1), own, self.contexts[index])
+        own = self.contexts[index]
+        return u, own if batch.context is None else torch.where(new.unsqueeze(1), contexts_of(batch), own)

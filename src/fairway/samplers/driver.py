@@ -10,7 +10,7 @@ run with an error that names the chain and the step.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -239,21 +239,30 @@ def check_moves(kernel: Kernel, state: State, acceptance: Tensor, steps: int) ->
 
 def noises(kernel: Kernel, event: Event, rows: Rows, steps: int) -> Iterator[Noise]:
     """The noise of one step after the other, each named source a stream of its own; drawn ahead in pieces."""
-    sources = [(name, law, shape, rows.spawn(i)) for i, (name, (law, shape)) in enumerate(kernel.noise(event).items())]
-    shared = {name: rows.shared(i) for i, (name, law, _, _) in enumerate(sources) if law == "common"}
-    width = rows.n * max(sum(torch.Size(shape).numel() for _, _, shape, _ in sources), 1)
+    draw, width = noise_ahead(kernel, event, rows)
     done = 0
     while done < steps:
-        count = min(max(AHEAD // width, 1), steps - done, 64)
-        drawn = {
+        count = min(max(AHEAD // (rows.n * width), 1), steps - done, 64)
+        drawn = draw(count)
+        for k in range(count):
+            yield {name: values[k] for name, values in drawn.items()}
+        done += count
+
+
+def noise_ahead(kernel: Kernel, event: Event, rows: Rows) -> tuple[Callable[[int], Noise], int]:
+    """What draws the noise of the next so many steps at once, name -> (steps, B, ...); and its numbers per chain."""
+    sources = [(name, law, shape, rows.spawn(i)) for i, (name, (law, shape)) in enumerate(kernel.noise(event).items())]
+    shared = {name: rows.shared(i) for i, (name, law, _, _) in enumerate(sources) if law == "common"}
+
+    def draw(count: int) -> Noise:
+        return {
             name: torch.rand(count, generator=shared[name], dtype=rows.dtype)
             if law == "common"
             else _laid_out(kernel, stream.ahead(law, count, *shape))
             for name, law, shape, stream in sources
         }
-        for k in range(count):
-            yield {name: values[k] for name, values in drawn.items()}
-        done += count
+
+    return draw, max(sum(torch.Size(shape).numel() for _, _, shape, _ in sources), 1)
 
 
 def _laid_out(kernel: Kernel, noise: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """A short run of chains as one compiled function: what a step of training asks for, thousands of times.
 
-    (u, noise of all steps, step size) -> u after `steps` moves, log p there and its gradient, mean acceptance
+    (u, noise of all steps, step size) -> u after `steps` moves, mean acceptance; log p and its gradient after a test
 
 A handful of moves of a small network is spent on launching operations, move by move. Here the start and all moves are
 one graph, compiled at the first call (seconds) and run as they are after that, with the weights of the moment. Only for
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from fairway.core.random import Rows
 from fairway.samplers.compiled import compiled
-from fairway.samplers.driver import ChainError, Fixed, Run, check_moves, noises
-from fairway.samplers.kernel import Kernel, State
+from fairway.samplers.driver import ChainError, Fixed, Run, check_moves, noise_ahead
+from fairway.samplers.kernel import Kernel, Noise, State
 from fairway.samplers.target import Target
 
-Program = Callable[[Tensor, list[dict[str, Tensor]], Tensor], tuple[State, Tensor]]
+Program = Callable[[Tensor, Noise, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
 class Fused(Fixed):
@@ -37,35 +37,36 @@ class Fused(Fixed):
     def run_model(self, kernel: Kernel, model: Any, u: Tensor, rows: Rows, step: Tensor) -> Run:
         """As `Driver.run`, of a model without context.
 
+        The density where a move ends is asked for by the next move, or by a test; after the last one without a test
+        nobody asks, and its value and gradient are empty.
+
         Raises:
             ChainError: names a chain that has left the numbers.
         """
         if self._bound is None or self._bound[0] is not model:
-            self._bound = model, self._program(kernel, Target.of(model))
-        noise = list(noises(kernel, model.model_event, rows.spawn(1), self.steps))
-        state, acceptance = self._bound[1](u, noise, step.expand(len(u)))
-        if not bool(torch.isfinite(state.value).all()):
-            chain = int((~torch.isfinite(state.value)).nonzero()[0])
-            raise ChainError(
-                f"the log density of chain {chain} is {float(state.value[chain])} after {self.steps} moves"
-            )
+            self._bound = model, compiled(self._moves(kernel, Target.of(model)))
+        noise = noise_ahead(kernel, model.model_event, rows.spawn(1))[0](self.steps)
+        step = step.expand(len(u))
+        u, value, grad, acceptance = self._bound[1](u, noise, step)
+        bad = ~torch.isfinite(u).flatten(1).all(1)
+        if len(value):
+            bad |= ~torch.isfinite(value)
+        if bool(bad.any()):
+            raise ChainError(f"chain {int(bad.nonzero()[0])} is no longer a number after {self.steps} moves")
+        state = State(u, value, grad, step)
         check_moves(kernel, state, acceptance, self.steps)
-        return Run(state, float(1 + self.steps), acceptance)
+        return Run(state, self.steps + float(len(value) > 0), acceptance)
 
-    def _program(self, kernel: Kernel, target: Target) -> Program:
-        def moves(u: Tensor, noise: list[dict[str, Tensor]], step: Tensor) -> tuple[Any, Tensor]:
+    def _moves(self, kernel: Kernel, target: Target) -> Program:
+        def moves(u: Tensor, noise: Noise, step: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             state = kernel.init(target, u)
-            state = type(state)(state.u, state.value, state.grad, step)
+            state = State(state.u, state.value, state.grad, step)
             accepted = torch.zeros_like(step)
-            for drawn in noise:
-                state, info = kernel.step(target, state, drawn)
+            for k in range(self.steps):
+                state, info = kernel.step(target, state, {name: values[k] for name, values in noise.items()})
                 accepted = accepted + info.acceptance
-            return (state.u, state.value, state.grad, state.step), accepted / len(noise)
+            if kernel.wanted_acceptance is None:  # the compiler leaves out what nobody is given
+                return state.u, step[:0], state.u[:0], torch.ones_like(step)
+            return state.u, state.value, state.grad, accepted / self.steps
 
-        program = compiled(moves)
-
-        def run(u: Tensor, noise: list[dict[str, Tensor]], step: Tensor) -> tuple[State, Tensor]:
-            found, acceptance = program(u, noise, step)
-            return State(*found), acceptance
-
-        return run
+        return moves

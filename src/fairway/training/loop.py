@@ -240,12 +240,17 @@ class Run:
         means = self._window.means()
         if (lost := self.objective.lost(means)) is not None:
             self._retreat(self.step, lost.split()[0], lost)
-        with self.engine.whole():
-            row |= means | self.model.health()
-        self._record(row)
+        self._record(row | means | self._health())
         self._say(self.objective.diagnose(means))
         for callback in self.callbacks:
             callback.on_log(self, row)
+
+    def _health(self) -> dict[str, float]:
+        """What the model says of itself, at the first row of the log since an evaluation was due: it costs as much."""
+        if self.step % max(self.plan.evaluate_every, 1) >= self.plan.log_every and not self.history.stopped:
+            return {}
+        with self.engine.whole():
+            return self.model.health()
 
     def _say(self, finding: str | None) -> None:
         """A diagnosis that holds for two rows of the log running, once."""

@@ -51,5 +51,10 @@ class KeepsChains:
         return self.chains[order[index].to(self.chains.device)]
 
     def _keep(self, chains: Tensor, contexts: Tensor, step_size: Tensor) -> None:
-        """What training hands over: chains (K, *U), their contexts (K, C), and the step size that suits them."""
-        self.chains, self.contexts, self.step_size = chains.clone(), contexts.clone(), step_size.clone()
+        """What training hands over at every step: chains (K, *U), their contexts (K, C), the step size that suits
+        them. All are copied, into the memory of the last ones where there are as many."""
+        if self.chains.shape != chains.shape:
+            self.chains, self.contexts = torch.empty_like(chains), torch.empty_like(contexts)
+        self.chains.copy_(chains)
+        self.contexts.copy_(contexts)
+        self.step_size.copy_(step_size)
