@@ -9,36 +9,10 @@ from fairway.core.objective import Batch, Phase
 from fairway.core.random import Rows, seeded
 from fairway.models.energy.energy import EBM
 from fairway.objectives.contrastive_divergence import ContrastiveDivergence
-from fairway.samplers.kernel import Info, Kernel, State
 from fairway.samplers.langevin import Langevin
 from fairway.training.fit import fit
 
 N = 20_000
-
-
-class Still(Kernel):
-    """A kernel that does not move."""
-
-    def noise(self, event):
-        return {}
-
-    def init(self, target, u):
-        value, grad = target.value_and_grad(u)
-        return State(u, value, grad, torch.ones_like(value))
-
-    def step(self, target, state, noise):
-        return state, Info(torch.ones_like(state.value))
-
-
-class Slope(nn.Module):
-    """f(u) = slope u: the model is N(slope, 1)."""
-
-    def __init__(self, slope=0.5):
-        super().__init__()
-        self.slope = nn.Parameter(torch.tensor(slope))
-
-    def forward(self, u):
-        return u * self.slope
 
 
 def step(model, u, seed=0, context=None, **options):
@@ -47,25 +21,25 @@ def step(model, u, seed=0, context=None, **options):
     return objective.loss(Batch(u, context), model, phase=Phase(), generator=Rows(seed, len(u)))
 
 
-def test_chains_start_at_the_data():
+def test_chains_start_at_the_data(still):
     """Chains that do not move are the data, so nothing is learned of them; by jumps they leave."""
     with seeded(0):
         model = EBM(Event((2,)), hidden=(8,))
     u = Rows(0, 200).normal(2) + 3
-    found = step(model, u, kernel=Still())
+    found = step(model, u, kernel=still)
     assert float(found.terms["energy_gap"].detach()) == 0
     assert all(float(g.abs().max()) < 1e-6 for g in torch.autograd.grad(found.total, list(model.parameters())))
-    assert abs(float(step(model, u, kernel=Still(), jumps=1).terms["energy_gap"].detach())) > 0.5
+    assert abs(float(step(model, u, kernel=still, jumps=1).terms["energy_gap"].detach())) > 0.5
 
 
 @pytest.mark.parametrize("k", [1, 4, 60])
-def test_the_gradient_sees_the_share_of_the_way_that_k_moves_go(k):
+def test_the_gradient_sees_the_share_of_the_way_that_k_moves_go(k, tilted):
     """Langevin moves of size h shrink the distance to N(slope, 1) by 1 - h / 2 each: a gradient of the right sign, of
     size (m - slope) (1 - (1 - h / 2)^k), which is the likelihood's as k grows."""
-    model, h, mean = EBM(Event((1,)), network=Slope()), 0.2, 0.9
+    model, h, mean = tilted(), 0.2, 0.9
     u = Rows(1, N).normal(1) + mean
     total = step(model, u, steps=k, kernel=Langevin(h)).total
-    (gradient,) = torch.autograd.grad(total, model.network.slope)
+    (gradient,) = torch.autograd.grad(total, model.network.weight)
     assert float(gradient) == pytest.approx((0.5 - mean) * (1 - (1 - h / 2) ** k), abs=5 * 2**0.5 / N**0.5)
 
 

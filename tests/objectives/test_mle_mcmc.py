@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 from fairway.core.event import Event
 from fairway.core.objective import Batch, Phase
@@ -13,17 +12,6 @@ from fairway.samplers.langevin import Langevin
 from fairway.training.fit import fit
 
 N = 20_000
-
-
-class Slope(nn.Module):
-    """f(u) = slope . u: the model is N(slope, I)."""
-
-    def __init__(self, slope):
-        super().__init__()
-        self.slope = nn.Parameter(torch.tensor(slope))
-
-    def forward(self, u):
-        return (u @ self.slope).unsqueeze(1)
 
 
 class Watched(MLEByMCMC):
@@ -41,21 +29,21 @@ def step(objective, model, u, seed=0):
 
 
 @pytest.mark.parametrize("k", [1, 5, 60])
-def test_the_gradient_is_that_of_chains_which_came_so_far(k):
+def test_the_gradient_is_that_of_chains_which_came_so_far(k, tilted):
     """From N(0, 1), k Langevin moves of size h reach the mean slope (1 - (1 - h / 2)^k), wherever the data are."""
-    model, h, mean = EBM(Event((1,)), network=Slope([0.5])), 0.2, 0.4
+    model, h, mean = tilted(0.5), 0.2, 0.4
     objective = Watched(steps=k, penalty=0.0, jumps=0, kernel=Langevin(h))
     u = Rows(1, N).normal(1) + mean
     reached = 0.5 * (1 - (1 - h / 2) ** k)
     total = step(objective, model, u).total
     assert float(objective.ends.mean()) == pytest.approx(reached, abs=5 / N**0.5)
-    (gradient,) = torch.autograd.grad(total, model.network.slope)
+    (gradient,) = torch.autograd.grad(total, model.network.weight)
     assert float(gradient) == pytest.approx(reached - mean, abs=0.02 + 5 * 2**0.5 / N**0.5)  # an arctan of a small gap
 
 
-def test_jumps_shorten_the_way():
+def test_jumps_shorten_the_way(tilted):
     """N(1, 1) is far for a single move; 40 draws of N(0, 1) offered to each chain take it there."""
-    model, u = EBM(Event((1,)), network=Slope([1.0])), torch.zeros(4000, 1)
+    model, u = tilted(1.0), torch.zeros(4000, 1)
     means = []
     for jumps in (0, 40):
         objective = Watched(steps=1, jumps=jumps, kernel=Langevin(1e-4))

@@ -9,33 +9,7 @@ from fairway.core.objective import Batch, Phase
 from fairway.core.random import Rows, seeded
 from fairway.models.energy.energy import EBM
 from fairway.objectives.persistent import PersistentContrastiveDivergence
-from fairway.samplers.kernel import Info, Kernel, State
 from fairway.samplers.langevin import Langevin
-
-
-class Still(Kernel):
-    """A kernel that does not move."""
-
-    def noise(self, event):
-        return {}
-
-    def init(self, target, u):
-        value, grad = target.value_and_grad(u)
-        return State(u, value, grad, torch.ones_like(value))
-
-    def step(self, target, state, noise):
-        return state, Info(torch.ones_like(state.value))
-
-
-class Slope(nn.Module):
-    """f(u) = slope u: the model is N(slope, 1)."""
-
-    def __init__(self):
-        super().__init__()
-        self.slope = nn.Parameter(torch.tensor(0.5))
-
-    def forward(self, u):
-        return u * self.slope
 
 
 def ready(model, **options):
@@ -48,10 +22,10 @@ def step(objective, model, u, seed, context=None):
     return objective.loss(Batch(u, context), model, phase=Phase(), generator=Rows(seed, len(u)))
 
 
-def test_a_sampler_that_does_not_move_leaves_every_chain_where_it_was():
+def test_a_sampler_that_does_not_move_leaves_every_chain_where_it_was(still):
     with seeded(0):
         model = EBM(Event((2,)), hidden=(8,))
-    objective = ready(model, chains=50, reborn=0.0, jumps=0, kernel=Still())
+    objective = ready(model, chains=50, reborn=0.0, jumps=0, kernel=still)
     objective.chains.copy_(Rows(0, 50).normal(2))
     objective.born.fill_(True)
     before = objective.chains.clone()
@@ -60,10 +34,10 @@ def test_a_sampler_that_does_not_move_leaves_every_chain_where_it_was():
     torch.testing.assert_close(objective.chains, before)
 
 
-def test_chains_are_born_once_and_a_share_of_them_again():
+def test_chains_are_born_once_and_a_share_of_them_again(still):
     with seeded(0):
         model = EBM(Event((2,)), hidden=(8,))
-    objective = ready(model, chains=1000, reborn=0.1, jumps=0, kernel=Still())
+    objective = ready(model, chains=1000, reborn=0.1, jumps=0, kernel=still)
     step(objective, model, torch.zeros(1000, 2), 0)
     assert bool(objective.born.all())
     assert float(objective.chains.std()) == pytest.approx(1.0, abs=0.1)
@@ -73,28 +47,28 @@ def test_chains_are_born_once_and_a_share_of_them_again():
     assert float(renewed) == pytest.approx(0.1, abs=0.04)
 
 
-def test_the_gradient_at_the_truth_is_zero_and_points_there():
+def test_the_gradient_at_the_truth_is_zero_and_points_there(still, tilted):
     """Data N(m, 1) under f = slope u with chains at equilibrium: dC/d slope = slope - m."""
     for slope, mean in ((0.5, 0.5), (0.5, 0.8)):
-        model = EBM(Event((1,)), network=Slope())
-        objective = ready(model, chains=20_000, reborn=0.0, penalty=0.0, jumps=0, kernel=Still())
+        model = tilted()
+        objective = ready(model, chains=20_000, reborn=0.0, penalty=0.0, jumps=0, kernel=still)
         objective.chains.copy_(Rows(0, 20_000).normal(1) + slope)
         objective.born.fill_(True)
         loss = step(objective, model, Rows(1, 20_000).normal(1) + mean, 2).total
-        (gradient,) = torch.autograd.grad(loss, model.network.slope)
+        (gradient,) = torch.autograd.grad(loss, model.network.weight)
         assert float(gradient) == pytest.approx(slope - mean, abs=0.04)
 
 
-def test_chains_move_towards_the_model_and_carry_no_graph():
-    model = EBM(Event((1,)), network=Slope())
-    model.network.slope.data.fill_(3.0)
+def test_chains_move_towards_the_model_and_carry_no_graph(tilted):
+    model = tilted()
+    model.network.weight.data.fill_(3.0)
     objective = ready(model, chains=256, steps=20, reborn=0.0, kernel=Langevin(0.2))
     for seed in range(8):
         loss = step(objective, model, torch.zeros(256, 1), seed)
     assert not objective.chains.requires_grad
     assert float(objective.chains.mean()) == pytest.approx(3.0, abs=0.3)
     assert all(bool(torch.isfinite(term)) for term in loss.terms.values())
-    assert model.network.slope.requires_grad
+    assert model.network.weight.requires_grad
 
 
 def test_the_step_size_follows_the_acceptance():
@@ -106,10 +80,10 @@ def test_the_step_size_follows_the_acceptance():
     assert 0.4 < float(loss.terms["acceptance"]) < 1.0
 
 
-def test_contexts_stay_with_their_chains():
+def test_contexts_stay_with_their_chains(still):
     with seeded(0):
         model = EBM(Event((1,)), Event((), "category", levels=2), hidden=(8,))
-    objective = ready(model, chains=40, reborn=0.0, jumps=0, kernel=Still())
+    objective = ready(model, chains=40, reborn=0.0, jumps=0, kernel=still)
     labels = torch.eye(2)[[0, 1] * 20]
     step(objective, model, torch.zeros(40, 1), 0, labels)
     before = objective.contexts.clone()

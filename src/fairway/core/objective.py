@@ -127,7 +127,11 @@ class Objective(Configurable, nn.Module, ABC):
         """Build critics and buffers for this model, once, under the seeded generator."""
 
     def start(self, model: Any, u: Tensor) -> None:
-        """See (a few thousand of) the training rows in model units before the first step: fill buffers, or nothing."""
+        """See (a few thousand of) the training rows in model units before the first step: fill buffers, say. A model
+        whose parts start from data (`_start(u)`: a flow's ActNorm, measured statistics) is shown them."""
+        hook = getattr(model, "_start", None)
+        if hook is not None:
+            hook(u)
 
     def phases(self, model: Any) -> Sequence[Phase]:
         """The moves of one step, in order."""

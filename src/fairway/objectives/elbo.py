@@ -38,12 +38,6 @@ class ELBO(Objective):
         self.beta, self.warm_up = beta, warm_up
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
-    def start(self, model: Any, u: Tensor) -> None:
-        """A model whose parts start from data (`_start(u)`) sees some rows first."""
-        hook = getattr(model, "_start", None)
-        if hook is not None:
-            hook(u)
-
     def phases(self, model: Any) -> tuple[Phase, ...]:
         return (Phase(after=self._count),)
 

@@ -89,12 +89,6 @@ class EnergyContrast(Objective):
     def setup(self, model: Any) -> None:
         self.register_buffer("step_size", torch.tensor(float(getattr(self.kernel, "step_size", 0.05))))
 
-    def start(self, model: Any, u: Tensor) -> None:
-        """What is measured on data before the first step (`_start(u)`: statistics, units of a flow) sees some rows."""
-        hook = getattr(model, "_start", None)
-        if hook is not None:
-            hook(u)
-
     @abstractmethod
     def _chains(self, batch: Batch, model: Any, rows: Rows) -> tuple[Run, Tensor]:
         """A finished run of as many chains as the batch has rows, and their contexts (B, C) side by side."""

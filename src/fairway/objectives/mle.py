@@ -17,12 +17,6 @@ class MLE(Objective):
 
     requires = (HasLogProb,)
 
-    def start(self, model: Any, u: Tensor) -> None:
-        """A model whose layers start from data (`_start(u)`: a flow's ActNorm) sees some rows first."""
-        hook = getattr(model, "_start", None)
-        if hook is not None:
-            hook(u)
-
     def loss(self, batch: Batch, model: Any, *, phase: Phase, generator: Rows) -> Loss:
         nll = batch.mean(-model._log_prob(batch.u, batch.context)) / model.model_event.dims
         return Loss(nll, {"nll": nll})

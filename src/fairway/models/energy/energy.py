@@ -74,6 +74,7 @@ class EBM(KeepsChains, HasEnergy, Model):
         Case(Event((2, 2), "integer", low=0, high=3), Event((), "category", levels=3), TINY),
         Case(Event((1, 2, 2), "bounded", low=0.0, high=1.0), Event((2,)), TINY),
         Case(Event((3,)), None, {**TINY, "reference": "gmm"}),
+        Case(Event((8, 8), "integer", low=0, high=16), Event((), "category", levels=3), TINY),
     ]
 
     def __init__(
