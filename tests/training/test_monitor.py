@@ -7,11 +7,14 @@ import torch
 
 from fairway.core.event import Event
 from fairway.core.objective import Loss
+from fairway.core.random import Rows
 from fairway.models.flow.real_nvp import RealNVP
+from fairway.models.gan.gan import GAN
 from fairway.objectives.mle import MLE
 from fairway.samplers.driver import ChainError
-from fairway.training.batches import Table
-from fairway.training.monitor import ROWS, Monitor
+from fairway.training.batches import Batches, Table
+from fairway.training.fit import fit
+from fairway.training.monitor import FEW, ROWS, Monitor, Watch
 from fairway.training.plan import Plan
 
 PLAN = Plan(10, None, 32, 0)
@@ -71,3 +74,24 @@ def test_no_gradient_and_no_more_rows_than_needed(flow):
     assert len(monitor.batch) == ROWS
     monitor()
     assert all(p.grad is None for p in flow.parameters())
+
+
+def test_what_is_watched_is_the_share_of_training_rows_without_a_draw():
+    """A generator on one of two modes leaves the other half uncovered, and the log says so; the weights do not care."""
+    x = Rows(0, 600).normal(2) + 40 * (torch.arange(600) % 2).unsqueeze(1)
+    model = GAN(Event((2,)), latent=2, hidden=(4,)).eval()
+    model.preprocess.fit(x)
+    one = model._to_model(torch.full((1, 2), 40.0))[0]
+    spread = model._to_model(torch.tensor([[40.0, 40.0], [41.0, 41.0]]))[0].diff(dim=0)
+    model._decode = lambda z, context=None: one + spread * z
+    batches = Batches(model, Table(x), 32, 0)
+    found = Watch("coverage", model, batches, 0)()
+    missing = float((x[:FEW, 0] < 20).float().mean())
+    assert list(found) == ["uncovered"] and missing - 1e-6 < found["uncovered"] < missing + 0.1
+    assert Watch(None, model, batches, 0)() == {}
+
+
+def test_the_log_of_an_adversary_has_it_as_often_as_an_evaluation_would_be(x):
+    model = fit("r3gan", x, steps=200, evaluate_every=100, log_every=50, hidden=(8,), seed=0)
+    told = [row["step"] for row in model.history.rows if "uncovered" in row]
+    assert told == [100, 200] and all("accuracy" in row for row in model.history.rows)

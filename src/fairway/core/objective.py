@@ -106,6 +106,9 @@ class Objective(Configurable, nn.Module, ABC):
         requires: capabilities the model must have, in model units.
         monitor: a metric's registry name, looked up on held-out rows to stop early and keep the best ("loss": this
             objective's own loss); None to train to the end.
+        watched: a metric's registry name that the log is told of, on training rows, about as often as a monitor is
+            asked; it decides nothing.
+        shown_in_progress: numbers of the log that are shown beside the loss.
         stops_early: whether a monitor that no longer improves ends the run; otherwise it picks the best weights alone.
         rule: how the phases of a step follow each other, see `training.rules`.
         traceable: whether `loss` can be compiled: tensor operations, draws from `generator` as many at every step and
@@ -116,6 +119,8 @@ class Objective(Configurable, nn.Module, ABC):
     role: ClassVar[str] = "objective"
     requires: ClassVar[tuple[type[Capability], ...]] = ()
     monitor: ClassVar[str | None] = "loss"
+    watched: ClassVar[str | None] = None
+    shown_in_progress: ClassVar[tuple[str, ...]] = ()
     stops_early: ClassVar[bool] = True
     rule: str = "alternating"
     optimisation: ClassVar[Optimisation] = Optimisation()

@@ -67,6 +67,8 @@ class Adversarial(Objective):
     monitor: str | None = None  # type: ignore[misc]
     optimisation: Optimisation = Optimisation(lr=4e-3, betas=(0.0, 0.9), clip=None, ema=0.995)  # type: ignore[misc]
     batch_size = 64
+    watched: ClassVar[str | None] = "coverage"
+    shown_in_progress: ClassVar[tuple[str, ...]] = ("accuracy", "uncovered")
     stops_early: ClassVar[bool] = False
 
     def __init__(

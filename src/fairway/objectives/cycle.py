@@ -45,6 +45,7 @@ class Cycle(Objective):
     monitor = None
     stops_early = False
     batch_size = 16
+    shown_in_progress = ("accuracy", "cycle")
     traceable = False  # fakes go through a pool that rows share
     matched = False  # a row and its context may be of two samples
     optimisation: Optimisation = Adversarial.optimisation  # type: ignore[misc]

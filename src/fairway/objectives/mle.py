@@ -5,8 +5,6 @@ For counted data under a continuous model the expectation is over the dequantise
 
 from typing import Any
 
-from torch import Tensor
-
 from fairway.core.capability import HasLogProb
 from fairway.core.objective import Batch, Loss, Objective, Phase
 from fairway.core.random import Rows

@@ -8,7 +8,7 @@ Shapes: u (B, *U), c (B, ...).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -26,6 +26,8 @@ class Paired(Adversarial):
     Raises:
         ValueError: a negative weight; (when checked) a model without context.
     """
+
+    watched: ClassVar[str | None] = None  # one answer to each context, and dear draws
 
     def __init__(
         self,

@@ -77,6 +77,12 @@ class Batches:
         step = rows_per_chunk(self.table.x)  # type: ignore[union-attr]
         return _joined([self.take(part, seed, i * step) for i, part in enumerate(rows.split(step))])
 
+    def rows(self, n: int) -> tuple[Tensor, Tensor | None]:
+        """The first n rows in their own order, data units, and their contexts."""
+        first = self.table.first(n)
+        part = self.table.rows(first) if isinstance(first, Tensor) else first  # type: ignore[union-attr]
+        return part.x, part.context
+
     def take(self, rows: Tensor | Table, noise_seed: int, start: int = 0, shared_by: int = 1) -> Batch:
         """The rows at an index (or rows that were read) in model units.
 

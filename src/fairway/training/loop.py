@@ -35,7 +35,7 @@ from fairway.training.guard import Diverged, Window, not_finite
 from fairway.training.history import History, Journal
 from fairway.training.interrupt import Interrupted, Signals, interruptible
 from fairway.training.log import logger
-from fairway.training.monitor import Monitor
+from fairway.training.monitor import Monitor, Watch
 from fairway.training.optim import Average
 from fairway.training.plan import Plan
 from fairway.training.players import counterpart, drops, how, movers
@@ -102,6 +102,7 @@ class Run:
         self.model, self.objective = self.engine.step.model, self.engine.step.objective
         self.batches = Batches(model, train, plan.batch_size, plan.seed, (parallel.rank(), parallel.size()))
         self.monitor = Monitor.of(self.model, self.objective, held_out, plan)
+        self.watch = Watch(self.objective.watched, self.model, self.batches, plan.seed)
         self.phases = list(self.objective.phases(self.model))
         self.movers = movers(self.model, self.objective, self.phases, counterpart(part, model, self.model), plan.lr)
         self.engine.wrap({name: mover.parameters for name, mover in self.movers.items()})
@@ -240,17 +241,23 @@ class Run:
         means = self._window.means()
         if (lost := self.objective.lost(means)) is not None:
             self._retreat(self.step, lost.split()[0], lost)
-        self._record(row | means | self._health())
+        row |= means | self._health()
+        self._record(row)
         self._say(self.objective.diagnose(means))
         for callback in self.callbacks:
             callback.on_log(self, row)
 
     def _health(self) -> dict[str, float]:
-        """What the model says of itself, at the first row of the log since an evaluation was due: it costs as much."""
+        """What the model says of itself and what is watched, at the first row of the log since an evaluation was due:
+        it costs as much."""
         if self.step % max(self.plan.evaluate_every, 1) >= self.plan.log_every and not self.history.stopped:
             return {}
         with self.engine.whole():
-            return self.model.health()
+            health = self.model.health()
+        if self.watch.metric is None:
+            return health
+        with self.evaluated():
+            return health | self.watch()
 
     def _say(self, finding: str | None) -> None:
         """A diagnosis that holds for two rows of the log running, once."""

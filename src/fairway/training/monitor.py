@@ -1,7 +1,8 @@
-"""The held-out number that stops a run early and picks its best weights.
+"""The held-out number that stops a run early and picks its best weights, and one on training rows that is only told.
 
 An objective names it: "loss" is the objective's own loss on held-out rows with noise that never changes; any other
-name is looked up among the metrics ("nll", "sliced_wasserstein"), which see data units.
+name is looked up among the metrics ("nll", "sliced_wasserstein"), which see data units. What an objective wants watched
+is such a metric, too: a generator that forgets a mode has no loss that says so.
 """
 
 from typing import Any
@@ -17,6 +18,7 @@ from fairway.training.batches import Batches, Table
 from fairway.training.plan import Plan
 
 ROWS = 1_000  # held-out rows a monitor looks at
+FEW = 250  # training rows that are watched
 MONITOR = 13  # stream of the fit's seed
 
 
@@ -58,3 +60,25 @@ class Monitor:
     def _metric(self) -> float:
         metric: Any = metrics[self.name]
         return float(metric(self.model, self.table.x, self.table.context, generator=self.seed))
+
+
+class Watch:
+    """The metric that an objective wants watched, as a row of the log has it: {name of the function: value}.
+
+    Args:
+        name: registry name of the metric, None for nothing.
+        batches: whose first rows are compared with draws.
+    """
+
+    def __init__(self, name: str | None, model: Model, batches: Batches, seed: int) -> None:
+        self.metric: Any = None if name is None else metrics[name]
+        self.model, self.batches, self.seed = model, batches, mix(seed, MONITOR)
+
+    @torch.no_grad()
+    def __call__(self) -> dict[str, float]:
+        """The value now; nothing where it is no number."""
+        if self.metric is None:
+            return {}
+        x, context = self.batches.rows(FEW)
+        value = float(self.metric(self.model, x, context, generator=self.seed))
+        return {self.metric.__name__: value} if value == value else {}

@@ -54,6 +54,14 @@ def test_every_ten_steps_and_every_log_row(x, small):
     assert face.closed == 1
 
 
+def test_what_an_objective_wants_shown_stands_beside_the_loss_until_it_is_known_anew(x):
+    face = Shown()
+    fit("gan", x, steps=100, log_every=25, evaluate_every=50, hidden=(8,), seed=0, callbacks=[ProgressBar("gan", face)])
+    notes = {done: note for done, _, note in face.seen if note}
+    assert "accuracy 0." in notes[25] and "uncovered" not in notes[25]
+    assert "  uncovered " in notes[50] and "  uncovered " in notes[75]
+
+
 def test_it_is_closed_after_an_error(x, small, monkeypatch):
     class Stop(Callback):
         def on_step(self, run):

@@ -31,7 +31,7 @@ class Face(Protocol):
 
 
 class ProgressBar(Callback):
-    """Step, loss, monitor, time left.
+    """Step, loss, what else the objective wants shown, monitor, time left.
 
     Args:
         name: of the run.
@@ -41,7 +41,7 @@ class ProgressBar(Callback):
     def __init__(self, name: str, face: Face | None = None) -> None:
         self.name, self._given = name, face
         self._face: Face | None = None
-        self._note = ""
+        self._note, self._last = "", dict[str, float]()
 
     def on_step(self, run: Any) -> None:
         if run.step % REDRAW == 0 or self._face is None:
@@ -49,7 +49,10 @@ class ProgressBar(Callback):
 
     def on_log(self, run: Any, row: dict[str, Any]) -> None:
         best = "" if run.history.best_step == 0 else f"  best {run.history.best:.4g} @ {run.history.best_step}"
-        self._note = f"loss {row.get('loss', float('nan')):.4g}{best}"
+        wanted = getattr(getattr(run, "objective", None), "shown_in_progress", ())  # a solver has none
+        self._last |= {name: row[name] for name in wanted if name in row}
+        others = "".join(f"  {name} {value:.3g}" for name, value in self._last.items())
+        self._note = f"loss {row.get('loss', float('nan')):.4g}{others}{best}"
         self._show(run)
 
     def on_end(self, run: Any) -> None:
