@@ -54,15 +54,16 @@ SMALL: dict[str, dict[str, Any]] = {  # what twenty minutes of a core can carry:
     "fashion_mnist-biggan": {"batch_size": 32, "hidden": (48, 24)},
 }
 DRAWS, COLUMNS, THRESHOLDS, COMPONENTS = 2500, 10, (0.25, 0.5, 1.0, 1.5, 2.0, None), 64
+JITTER, COPIES = 8, 24  # pixels that a facade may be moved by, and how often it is
 
 
-def trained(job: str, steps: int, x: Any, **options: Any) -> tuple[fw.Model, Row]:
+def trained(job: str, steps: int, x: Any, context: Any = None, **options: Any) -> tuple[fw.Model, Row]:
     """The model of one job, from where an earlier run left off, and what its row says of the fit."""
     data, _, name = job.partition("-")
     clock = Clock()
     model = fw.fit(
         name, x, steps=steps, seed=0, compile="off", out=Path("runs") / NAME / f"{job}-{steps}", resume=True,
-        **SMALL.get(job, {}), **options,
+        context=context, **SMALL.get(job, {}), **options,
     )  # fmt: skip
     row: Row = {"data": data, "model": name, "steps": model.history.steps, "precision": str(model.history.precision)}
     row |= {"parameters": sum(p.numel() for p in model.parameters())}
@@ -158,8 +159,8 @@ def share(classifier: Any, images: Tensor, labels: Tensor) -> float:
 
 def translated(job: str, steps: int, path: Path) -> Row:
     """Photographs of facades from their label maps."""
-    data = fw.data.load("facades", side=64)
-    model, row = trained(job, steps, data, context="labels")
+    data, wide = fw.data.load("facades", side=64), fw.data.load("facades", side=128)
+    model, row = trained(job, steps, *moved(wide.x, wide.labels))
     made = model.sample(1, context=data.test.labels, generator=0)[:, 0]
     row["mean_absolute_error"] = round(float((made.float() - data.test.x.float()).abs().mean() / 127.5), 4)
     mean = data.x.float().mean(0, keepdim=True)
@@ -167,6 +168,20 @@ def translated(job: str, steps: int, path: Path) -> Row:
     maps = (data.test.labels[:6] * (255 // 11)).unsqueeze(1).expand(-1, 3, -1, -1)
     show(torch.cat([maps, data.test.x[:6], made[:6]]), path, columns=6)
     return row
+
+
+def moved(images: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs of 128 pixels made smaller, cut out here and there and mirrored, as in the paper: 400 as they are, a U-Net learns by heart."""
+    sides = (64 + JITTER, 64 + JITTER)
+    images = F.interpolate(images.float(), sides, mode="area").round().byte()
+    maps = F.interpolate(maps.unsqueeze(1).float(), sides, mode="nearest").squeeze(1).to(maps.dtype)
+    generator, pairs = torch.Generator().manual_seed(0), []
+    for copy in range(COPIES):
+        down, right = torch.randint(JITTER + 1, (2,), generator=generator).tolist()
+        pair = [part[..., down : down + 64, right : right + 64] for part in (images, maps)]
+        pairs.append([part.flip(-1) if copy % 2 else part for part in pair])
+    x, context = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    return x, context
 
 
 def sprites(job: str, steps: int, path: Path) -> Row:
