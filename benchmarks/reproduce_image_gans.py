@@ -46,12 +46,13 @@ NAME, PICTURES, LARGEST = "image_gans", Path(__file__).parents[1] / "docs" / "pi
 STEPS = {
     "fashion_mnist-dcgan": 7_000, "fashion_mnist-r3gan": 7_000, "fashion_mnist-cgan": 5_000,
     "fashion_mnist-biggan": 3_600, "mnist-bigan": 12_000, "usps-cycle_gan": 3_600, "facades-pix2pix": 6_000,
-    "crawl_tiles-progan": 10_000,
+    "crawl_tiles-progan": 7_000,
 }  # fmt: skip
-SMALL: dict[str, dict[str, Any]] = {  # what twenty minutes of a core can carry: a few images per step, as in the papers
+SMALL: dict[str, dict[str, Any]] = {  # what twenty minutes of a core can carry
     "facades-pix2pix": {"batch_size": 4, "lr": 5e-4},
     "usps-cycle_gan": {"batch_size": 4, "lr": 5e-4},
     "fashion_mnist-biggan": {"batch_size": 32, "hidden": (48, 24)},
+    "crawl_tiles-progan": {"batch_size": 16, "hidden": (96, 64, 32, 16), "grow": 1200},
 }
 DRAWS, COLUMNS, THRESHOLDS, COMPONENTS = 2500, 10, (0.25, 0.5, 1.0, 1.5, 2.0, None), 64
 JITTER, COPIES = 8, 24  # pixels that a facade may be moved by, and how often it is
@@ -171,7 +172,7 @@ def translated(job: str, steps: int, path: Path) -> Row:
 
 
 def moved(images: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of 128 pixels made smaller, cut out here and there and mirrored, as in the paper: 400 as they are, a U-Net learns by heart."""
+    """Pairs made smaller, cut out here and there and mirrored, as in the paper; 400 are learned by heart else."""
     sides = (64 + JITTER, 64 + JITTER)
     images = F.interpolate(images.float(), sides, mode="area").round().byte()
     maps = F.interpolate(maps.unsqueeze(1).float(), sides, mode="nearest").squeeze(1).to(maps.dtype)

@@ -426,7 +426,16 @@ def image_gans(found: dict[str, Any]) -> str:
         words = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in said.items())
         beside = ", ".join(f"{name} {value:.1f}" for name, value in floors.items()) or "–"
         rows.append([r["data"], r["model"], words, beside, f"{r['training_seconds'] / 60:.0f}", f"{r['steps']:,}"])
-    return table(["data", "model", "found", "Fréchet distance of", "minutes", "steps"], rows)
+    parts = [table(["data", "model", "found", "Fréchet distance of", "minutes", "steps"], rows)]
+    for r in found["rows"]:
+        if "truncation" in r:
+            head = ["threshold", "precision", "recall", "variance of the input", "Fréchet"]
+            kept, cuts = ("precision", "recall", "input_variance"), []
+            for t in r["truncation"]:
+                distance = f"{t['frechet']:.1f} ± {t['error']:.1f}"
+                cuts.append([number(t["threshold"], "g"), *(f"{t[k]:.3f}" for k in kept), distance])
+            parts.append(f"`{r['model']}` with truncated latents (– for none):\n\n" + table(head, cuts))
+    return "\n\n".join(parts)
 
 
 def clipping(found: dict[str, Any]) -> str:
@@ -435,6 +444,29 @@ def clipping(found: dict[str, Any]) -> str:
     rows = [[f"{r[name]:g}" for name in names] for r in found["rows"]]
     head = ["c", "the critic's gap", "exact W1", "modes of 8", "high quality"]
     return f"{found['steps']:,} steps.\n\n" + table(head, rows)
+
+
+def tricks(found: dict[str, Any]) -> str:
+    """One trick at a time: median over the seeds (worst)."""
+    names, rows = ("captured", "fair", "high_quality", "kl", "spread"), []
+    for trick in dict.fromkeys(r["trick"] for r in found["rows"]):
+        mine = [r for r in found["rows"] if r["trick"] == trick]
+        cells = [trick, str(len(mine))]
+        for name in names:
+            values = sorted(r[name] for r in mine if r[name] is not None)
+            worst = (values[-1] if name == "kl" else values[0]) if values else None
+            form = ".0f" if name in ("captured", "fair") else ".3f"
+            cells.append(f"{number(median(values) if values else None, form)} ({number(worst, form)})")
+        rows.append(cells)
+    head = ["trick", "seeds", "captured", "fair", "high quality", "KL", "spread"]
+    return f"The ring of 8 Gaussians, {found['rows'][0]['steps']:,} steps.\n\n" + table(head, rows)
+
+
+def slopes(found: dict[str, Any]) -> str:
+    """Slopes where the critic is sure, unsure, and sure of the opposite."""
+    rows = [[name.replace("_", "-"), *(f"{v:.4f}" for v in at.values())] for name, at in found["slope_at"].items()]
+    logits = next(iter(found["slope_at"].values()))
+    return table(["slope of the generator's loss", *(f"a = {float(a):g}" for a in logits)], rows)
 
 
 def gan(found: dict[str, Any]) -> str:
@@ -573,6 +605,8 @@ SECTIONS = {
     "modes": ("Who keeps all modes", "benchmarks/modes.py", modes),
     "gan": ("A step of an adversary against torchgan", "benchmarks/gan.py", gan),
     "clipping": ("How much the clip decides", "benchmarks/clipping.py", clipping),
+    "tricks": ("Tricks, one at a time", "benchmarks/tricks.py", tricks),
+    "adversary_slopes": ("What a critic that is sure teaches", "benchmarks/adversary_slopes.py", slopes),
     "image_gans": ("Adversaries on images", "benchmarks/reproduce_image_gans.py", image_gans),
     "energy_models": ("Energies by integrals", "benchmarks/reproduce_energy.py", energies),
     "discrete_energy": ("Energies of discrete data", "benchmarks/reproduce_discrete_energy.py", discrete_energies),
