@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from fairway.core.random import Rows
+from fairway.core.objective import Batch
+from fairway.core.random import Rows, seeded
+from fairway.networks.critic import MLPCritic
+from fairway.objectives.adversarial import Adversarial, Shown
 from fairway.objectives.critic_penalties import PENALTIES, flat, free, gradient_penalty, logits_and_slopes, slopes
 
 
@@ -54,3 +57,18 @@ def test_zero_centred_costs():
     assert {name: penalty.at for name, penalty in PENALTIES.items()} == {
         "none": "none", "gradient": "between", "r1": "real", "r2": "fake", "r1_r2": "both", "clip": "weights",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["gradient", "r1_r2"])
+def test_a_critic_that_knows_a_shorter_way_pays_the_same(monkeypatch, name):
+    with seeded(0):
+        objective = Adversarial("relativistic", name, weight=3.0, critic=MLPCritic(2, (8, 8)))
+    real, fake = (Shown(Rows(i, 6).normal(2), None) for i in (0, 1))
+    found = []
+    for written_out in (True, False):
+        if not written_out:
+            monkeypatch.setattr(MLPCritic, "value_and_slope", lambda *_: None)
+        loss = objective.critic_loss(Batch(real.u), real, fake, Rows(2, 6).uniform())
+        slopes = torch.autograd.grad(loss.total, list(objective.critic.parameters()), allow_unused=True)
+        found.append((loss.total, loss.terms["penalty"], *slopes[:-1]))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)

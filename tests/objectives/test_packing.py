@@ -207,3 +207,17 @@ def test_packs_of_nothing():
 def test_a_critic_that_cannot_be_widened():
     with pytest.raises(ValueError, match=r"got Linear: give Packing a critic=.* of packs, \(B/3, 3, \*U\) -> \(B/3,\)"):
         widened(torch.nn.Linear(2, 1), 3)
+
+
+def test_a_lazy_penalty_weighs_as_much_in_the_mean(model):
+    options = {"divergence": "wasserstein", "penalty": "r1_r2", "weight": 2.0, "critic_hidden": (8,), "pack": 2}
+    with seeded(0):
+        eager = ready(model, Packing(**options))
+    with seeded(0):
+        lazy = ready(model, Packing(**options, every=4))
+    batch, lazy_phase = Batch(Rows(1, 8).normal(2), Rows(2, 8).normal(3)), Phase("critic", every=4)
+    assert lazy_phase in lazy.phases(model) and lazy_phase not in eager.phases(model)
+    whole = eager.loss(batch, model, phase=Phase("critic"), generator=Rows(0, 8)).terms["penalty"]
+    apart = lazy.loss(batch, model, phase=lazy_phase, generator=Rows(0, 8)).total
+    torch.testing.assert_close(apart, 4 * 2.0 * whole)
+    assert "penalty" not in lazy.loss(batch, model, phase=Phase("critic"), generator=Rows(0, 8)).terms

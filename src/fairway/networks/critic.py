@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fairway.core.config import Configurable
 from fairway.networks.joined import joined
 from fairway.networks.mlp import MLP
+from fairway.networks.piecewise import value_and_slope
 
 
 class MLPCritic(Configurable, nn.Module):
@@ -38,6 +39,13 @@ class MLPCritic(Configurable, nn.Module):
         """(B, the last of `hidden`): what the critic made of a row and its context."""
         out: Tensor = self.network.layers[:-1](joined(u, context))
         return out
+
+    def value_and_slope(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor] | None:
+        """d (B,) and its gradient in u (B, *U), differentiable in the weights; None where it is not written out."""
+        if self._forward_hooks or self._forward_pre_hooks:
+            return None
+        found = value_and_slope(self.network, joined(u, context))
+        return None if found is None else (found[0], found[1][:, : u[0].numel()].reshape(u.shape))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         out: Tensor = self.network(joined(u, context)).squeeze(1)

@@ -24,8 +24,8 @@ class FeatureMatching(Adversarial):
     """`Adversarial`, whose generator matches the critic's features.
 
     Args:
-        divergence, penalty, weight, critic_steps, critic_hidden, views, monitor: see `Adversarial`; what the divergence
-            holds for the generator is not used.
+        divergence, penalty, weight, every, critic_steps, critic_hidden, views, monitor: see `Adversarial`; what the
+            divergence holds for the generator is not used.
         critic: your own, with a method `features(u, context)` -> (B, F); None for the model's.
 
     Raises:
@@ -37,6 +37,7 @@ class FeatureMatching(Adversarial):
         divergence: str = "non_saturating",
         penalty: str = "none",
         weight: float = 10.0,
+        every: int = 1,
         critic_steps: int = 1,
         critic_hidden: Sequence[int] | None = None,
         views: Sequence[nn.Module] = (),
@@ -44,7 +45,7 @@ class FeatureMatching(Adversarial):
         critic: nn.Module | None = None,
     ) -> None:
         super().__init__(
-            divergence, penalty, weight, 1, critic_steps, critic_hidden, views, monitor=monitor, critic=critic
+            divergence, penalty, weight, every, critic_steps, critic_hidden, views, monitor=monitor, critic=critic
         )
 
     def setup(self, model: Any) -> None:

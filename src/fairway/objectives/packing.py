@@ -55,7 +55,7 @@ class Packing(Adversarial):
     """`Adversarial` with a critic of packs.
 
     Args:
-        divergence, penalty, weight, critic_steps, critic_hidden, views, monitor: see `Adversarial`.
+        divergence, penalty, weight, every, critic_steps, critic_hidden, views, monitor: see `Adversarial`.
         critic: your own, see `Packed`; None for the model's, with an input m times as wide.
         pack: rows that are judged at once, the paper's m; batches must divide by it.
 
@@ -68,6 +68,7 @@ class Packing(Adversarial):
         divergence: str = "non_saturating",
         penalty: str = "none",
         weight: float = 10.0,
+        every: int = 1,
         critic_steps: int = 1,
         critic_hidden: Sequence[int] | None = None,
         views: Sequence[nn.Module] = (),
@@ -76,7 +77,7 @@ class Packing(Adversarial):
         pack: int = 4,
     ) -> None:
         super().__init__(
-            divergence, penalty, weight, 1, critic_steps, critic_hidden, views, monitor=monitor, critic=critic
+            divergence, penalty, weight, every, critic_steps, critic_hidden, views, monitor=monitor, critic=critic
         )
         if pack < 1:
             raise ValueError(f"expected packs of at least 1 row, got {pack}")
