@@ -12,7 +12,7 @@ from fairway.samplers.kernel import Info, Kernel, State
 class Still(Kernel):
     """A kernel that does not move."""
 
-    def noise(self, event):
+    def noise(self, target):
         return {}
 
     def init(self, target, u):

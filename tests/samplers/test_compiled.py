@@ -77,4 +77,4 @@ def test_it_is_a_kernel_like_the_one_it_holds():
         assert getattr(fast, name) == getattr(kernel, name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert fast.noise(Event((2,))) == kernel.noise(Event((2,)))
+        assert fast.noise(TARGET) == kernel.noise(TARGET)

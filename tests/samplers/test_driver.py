@@ -30,18 +30,18 @@ def starts(n=6):
 
 @pytest.mark.parametrize("kernel", [RandomWalk(), Langevin(0.1, metropolis=True), HMC(), NUTS()])
 def test_noise_drawn_ahead_is_the_noise_drawn_step_by_step(kernel, monkeypatch):
-    ahead = list(noises(kernel, Event((2,)), rows(70), 9))
+    ahead = list(noises(kernel, NORMAL, rows(70), 9))
     monkeypatch.setattr(module, "AHEAD", 1)
-    single = list(noises(kernel, Event((2,)), rows(70), 9))
+    single = list(noises(kernel, NORMAL, rows(70), 9))
     assert len(ahead) == len(single) == 9
     for a, b in zip(ahead, single, strict=True):
-        assert a.keys() == b.keys() == kernel.noise(Event((2,))).keys()
+        assert a.keys() == b.keys() == kernel.noise(NORMAL).keys()
         assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_each_chain_and_each_source_has_noise_of_its_own():
-    whole = next(noises(NUTS(), Event((2,)), rows(200), 1))
-    part = next(noises(NUTS(), Event((2,)), rows(50, start=90), 1))
+    whole = next(noises(NUTS(), NORMAL, rows(200), 1))
+    part = next(noises(NUTS(), NORMAL, rows(50, start=90), 1))
     assert all(torch.equal(whole[name][90:140], part[name]) for name in whole)
     assert float((whole["leaf"] - whole["merge"]).abs().min()) > 0
     table = torch.stack([whole[name].flatten() for name in ("direction", "leaf", "merge")])
@@ -49,8 +49,8 @@ def test_each_chain_and_each_source_has_noise_of_its_own():
 
 
 def test_common_noise_is_one_number_for_all_chains():
-    noise = next(noises(HMC(), Event((2,)), rows(200), 1))
-    again = next(noises(HMC(), Event((2,)), rows(30, start=70), 1))
+    noise = next(noises(HMC(), NORMAL, rows(200), 1))
+    again = next(noises(HMC(), NORMAL, rows(30, start=70), 1))
     assert noise["length"].shape == () and torch.equal(noise["length"], again["length"])
 
 
@@ -87,7 +87,7 @@ def test_a_fixed_run_repeats_itself_however_it_is_cut():
     state = begin(kernel, NORMAL, starts())
     whole, _ = advance(kernel, NORMAL, state, rows(), 8)
     by_hand = state
-    for noise in noises(kernel, NORMAL.event, rows(), 8):
+    for noise in noises(kernel, NORMAL, rows(), 8):
         by_hand, _ = kernel.step(NORMAL, by_hand, noise)
     assert torch.equal(whole.u, by_hand.u)
 

@@ -1,6 +1,7 @@
 """Gibbs sampling against the exact transition matrix, by enumeration of a small space."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -122,8 +123,8 @@ class HiddenSpin(Spins):
 def test_a_model_says_how_many_uniforms_a_round_takes():
     model = HiddenSpin(Event((2,), "binary"))
     target = Target.of(model)
-    assert Gibbs().noise(target.event)["redraw"] == ("uniform", (3,)) and target.event.shape == (2,)
-    assert Gibbs().noise(model.model_event)["redraw"] == ("uniform", (2,))
+    assert Gibbs().noise(target)["redraw"] == ("uniform", (3,)) and target.event.shape == (2,)
+    assert Gibbs().noise(replace(target, uniforms=None))["redraw"] == ("uniform", (2,))
     x = model.sample(8000, sampler="gibbs", generator=0)
     assert float((x[:, 0] == x[:, 1]).double().mean()) == pytest.approx(1 / (1 + torch.e**-1.5), abs=0.02)
 

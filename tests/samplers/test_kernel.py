@@ -39,7 +39,7 @@ def one_step(kernel, target=ROLL, n=40, seed=0):
     """A state, the noise of one step, and what came of them."""
     rows = Rows(seed, n, dtype=torch.float64)
     state = kernel.init(target, rows.normal(*shape_of(target.event)))
-    noise = next(noises(kernel, target.event, rows.spawn(1), 1))
+    noise = next(noises(kernel, target, rows.spawn(1), 1))
     return state, noise, kernel.step(target, state, noise)
 
 
@@ -97,7 +97,7 @@ def test_single_precision_stays_single(name):
     rows = Rows(0, 16)
     target = replace(ROLL, dtype=torch.float32)
     kernel = KERNELS[name]
-    noise = next(noises(kernel, target.event, rows.spawn(0), 1))
+    noise = next(noises(kernel, target, rows.spawn(0), 1))
     after, _ = kernel.step(target, kernel.init(target, rows.normal(3)), noise)
     assert after.u.dtype == after.value.dtype == after.step.dtype == torch.float32
 
@@ -142,8 +142,8 @@ def geweke(kernel, chains=4000, rounds=25, seed=0):
     theta = prior(rows.spawn(0))
     y = observe(theta, rows.spawn(1))
     for k in range(rounds):
-        noise = next(noises(kernel, Event((2,)), rows.spawn(2, k), 1))
         target = given(y)
+        noise = next(noises(kernel, target, rows.spawn(2, k), 1))
         theta = kernel.step(target, kernel.init(target, theta), noise)[0].u
         y = observe(theta, rows.spawn(3, k))
     fresh = prior(rows.spawn(4))

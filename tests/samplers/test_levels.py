@@ -53,7 +53,7 @@ def test_rounds_leave_place_and_temperature_where_they_are(kernel):
     n, zeta = 20_000, torch.tensor([0.0, 0.7, -0.4, 1.8], dtype=torch.float64)  # any zeta will do
     ladder = pilot(kernel, PATH, Rows(3, 256, dtype=torch.float64)).on((0.0, 0.1, 0.4, 1.0))
     rows = Rows(0, n, dtype=torch.float64)
-    levels = Levels(kernel, PATH, ladder, 2, noises(kernel, Event((1,)), rows, 10**9), rows.spawn(1))
+    levels = Levels(kernel, PATH, ladder, 2, noises(kernel, PATH.target, rows, 10**9), rows.spawn(1))
     u, k = exact(ladder.betas.tolist(), zeta, n, 1)
     for _ in range(4):
         u, k = levels.round(u, zeta)

@@ -40,7 +40,7 @@ def test_each_temperature_has_the_acceptance_that_the_kernel_wants(kernel):
 
 
 def _sources(kernel):
-    return kernel.noise(Event((3,))).items()
+    return kernel.noise(NARROW.target).items()
 
 
 def _drawn(stream, law, shape):

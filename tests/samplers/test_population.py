@@ -16,7 +16,7 @@ def bowl(d=2):
 
 def mover(most, target=None):
     target = target or bowl()
-    noise = noises(RandomWalk(), target.event, Rows(0, 640, 0, torch.float64), 10**6)
+    noise = noises(RandomWalk(), target, Rows(0, 640, 0, torch.float64), 10**6)
     return Mover(RandomWalk(), Tempered(target), noise, most)
 
 

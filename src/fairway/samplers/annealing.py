@@ -45,7 +45,7 @@ def anneal(
     Raises:
         ChainError: names a chain that cannot start or go on, and the step.
     """
-    noise = noises(kernel, path.target.event, rows, steps * len(order))
+    noise = noises(kernel, path.target, rows, steps * len(order))
     log_weights = torch.zeros(len(u), dtype=torch.float64, device=u.device)
     value = path.at(float(ladder.betas[order.start - order.step])).value(u)
     check_value(value)

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from fairway.core.capability import Capability
 from fairway.core.compiler import cannot_compile
-from fairway.core.event import Event
 from fairway.samplers.adaptation import Adaptation
 from fairway.samplers.kernel import Info, Kernel, Noise, State
 from fairway.samplers.target import Target
@@ -45,8 +44,8 @@ class Compiled(Kernel):
     def requires(self) -> tuple[type[Capability], ...]:
         return self.kernel.requires
 
-    def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
-        return self.kernel.noise(event)
+    def noise(self, target: Target) -> dict[str, tuple[str, tuple[int, ...]]]:
+        return self.kernel.noise(target)
 
     def lay_out(self, u: Tensor) -> Tensor:
         return u.movedim(0, -1).contiguous().movedim(-1, 0)

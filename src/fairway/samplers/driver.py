@@ -19,7 +19,6 @@ from torch import Tensor
 
 from fairway.core.capability import Capability, HasEnergy
 from fairway.core.config import Configurable
-from fairway.core.event import Event
 from fairway.core.random import Rows
 from fairway.core.sampler import Sampler
 from fairway.samplers.diagnostics.statistics import Statistics
@@ -237,9 +236,9 @@ def check_moves(kernel: Kernel, state: State, acceptance: Tensor, steps: int) ->
         )
 
 
-def noises(kernel: Kernel, event: Event, rows: Rows, steps: int) -> Iterator[Noise]:
+def noises(kernel: Kernel, target: Target, rows: Rows, steps: int) -> Iterator[Noise]:
     """The noise of one step after the other, each named source a stream of its own; drawn ahead in pieces."""
-    draw, width = noise_ahead(kernel, event, rows)
+    draw, width = noise_ahead(kernel, target, rows)
     done = 0
     while done < steps:
         count = min(max(AHEAD // (rows.n * width), 1), steps - done, 64)
@@ -249,9 +248,9 @@ def noises(kernel: Kernel, event: Event, rows: Rows, steps: int) -> Iterator[Noi
         done += count
 
 
-def noise_ahead(kernel: Kernel, event: Event, rows: Rows) -> tuple[Callable[[int], Noise], int]:
+def noise_ahead(kernel: Kernel, target: Target, rows: Rows) -> tuple[Callable[[int], Noise], int]:
     """What draws the noise of the next so many steps at once, name -> (steps, B, ...); and its numbers per chain."""
-    sources = [(name, law, shape, rows.spawn(i)) for i, (name, (law, shape)) in enumerate(kernel.noise(event).items())]
+    sources = [(name, law, shape, rows.spawn(i)) for i, (name, (law, shape)) in enumerate(kernel.noise(target).items())]
     shared = {name: rows.shared(i) for i, (name, law, _, _) in enumerate(sources) if law == "common"}
 
     def draw(count: int) -> Noise:
@@ -276,7 +275,7 @@ def warm_up(kernel: Kernel, target: Target, state: State, rows: Rows, steps: int
     if adaptation is None:
         return state, 0.0
     state, gradients = adaptation.begin(state), 0.0
-    for noise in noises(kernel, target.event, rows, steps):
+    for noise in noises(kernel, target, rows, steps):
         after, info = kernel.step(target, state, noise)
         state, gradients = adaptation.update(state, after, info), gradients + info.gradients
     return adaptation.final(state), gradients
@@ -287,7 +286,7 @@ def advance(
 ) -> tuple[State, Book]:
     """So many steps with the tuning fixed, written into a book."""
     book = book or Book(steps)
-    for noise in noises(kernel, target.event, rows, steps):
+    for noise in noises(kernel, target, rows, steps):
         state, info = kernel.step(target, state, noise)
         book.record(state, info)
     book.close_block()

@@ -32,7 +32,7 @@ class Fused(Fixed):
 
     def __init__(self, steps: int = 10) -> None:
         super().__init__(steps, warmup=0)
-        self._bound: tuple[Any, Program] | None = None
+        self._bound: tuple[Any, Target, Program] | None = None
 
     def run_model(self, kernel: Kernel, model: Any, u: Tensor, rows: Rows, step: Tensor) -> Run:
         """As `Driver.run`, of a model without context.
@@ -44,10 +44,12 @@ class Fused(Fixed):
             ChainError: names a chain that has left the numbers.
         """
         if self._bound is None or self._bound[0] is not model:
-            self._bound = model, compiled(self._moves(kernel, Target.of(model)))
-        noise = noise_ahead(kernel, model.model_event, rows.spawn(1))[0](self.steps)
+            target = Target.of(model)
+            self._bound = model, target, compiled(self._moves(kernel, target))
+        _, target, program = self._bound
+        noise = noise_ahead(kernel, target, rows.spawn(1))[0](self.steps)
         step = step.expand(len(u))
-        u, value, grad, acceptance = self._bound[1](u, noise, step)
+        u, value, grad, acceptance = program(u, noise, step)
         bad = ~torch.isfinite(u).flatten(1).all(1)
         if len(value):
             bad |= ~torch.isfinite(value)

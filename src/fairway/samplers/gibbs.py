@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from fairway.core.capability import Capability
-from fairway.core.event import Event
 from fairway.samplers.kernel import Info, Kernel, Noise, State, shape_of
-from fairway.samplers.target import Redrawn, Target
+from fairway.samplers.target import Target
 
 
 class Gibbs(Kernel):
@@ -44,8 +43,8 @@ class Gibbs(Kernel):
     def requires(self) -> tuple[type[Capability], ...]:
         return ()  # either of two will do: `init` says which are missing
 
-    def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
-        shape = event.uniforms if isinstance(event, Redrawn) else shape_of(event)
+    def noise(self, target: Target) -> dict[str, tuple[str, tuple[int, ...]]]:
+        shape = target.uniforms or shape_of(target.event)
         sources: dict[str, tuple[str, tuple[int, ...]]] = {"redraw": ("uniform", shape)}
         return {**sources, "order": ("common", ())} if self.shuffled else sources
 

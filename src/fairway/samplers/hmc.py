@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from fairway.core.capability import Capability, HasEnergy, HasScore
-from fairway.core.event import Event
 from fairway.core.numerics import event_sum, expand_as_rows
 from fairway.samplers.adaptation import Adaptation, Pooled, Trajectory, is_dense
 from fairway.samplers.kernel import Info, Kernel, Noise, State, accept, probability, shape_of, start_state
@@ -94,8 +93,8 @@ class HMC(Kernel):
     def requires(self) -> tuple[type[Capability], ...]:
         return (HasEnergy, HasScore)  # a score exists on continuous units alone
 
-    def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
-        sources: dict[str, tuple[str, tuple[int, ...]]] = {"momentum": ("normal", shape_of(event))}
+    def noise(self, target: Target) -> dict[str, tuple[str, tuple[int, ...]]]:
+        sources: dict[str, tuple[str, tuple[int, ...]]] = {"momentum": ("normal", shape_of(target.event))}
         sources["accept"] = ("uniform", ())
         return sources if self.static else {**sources, "length": ("common", ())}
 

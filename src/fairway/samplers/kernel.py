@@ -82,7 +82,7 @@ class Kernel(Configurable, ABC):
         return (HasScore,)
 
     @abstractmethod
-    def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
+    def noise(self, target: Target) -> dict[str, tuple[str, tuple[int, ...]]]:
         """The noise of one step: name -> (law, shape per chain); the law is "normal", "uniform" or "common", which is
         one uniform number for all chains."""
 

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from fairway.core.capability import Capability, HasEnergy, HasScore
-from fairway.core.event import Event
 from fairway.core.numerics import event_sum, expand_as_rows
 from fairway.samplers.kernel import Info, Kernel, Noise, State, accept, probability, shape_of
 from fairway.samplers.target import Target
@@ -51,8 +50,8 @@ class Langevin(Kernel):
     def requires(self) -> tuple[type[Capability], ...]:
         return (HasEnergy, HasScore) if self.metropolis else (HasScore,)
 
-    def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
-        return {"move": ("normal", shape_of(event)), **({"accept": ("uniform", ())} if self.metropolis else {})}
+    def noise(self, target: Target) -> dict[str, tuple[str, tuple[int, ...]]]:
+        return {"move": ("normal", shape_of(target.event)), **({"accept": ("uniform", ())} if self.metropolis else {})}
 
     def init(self, target: Target, u: Tensor) -> State:
         value, grad = target.value_and_grad(u)

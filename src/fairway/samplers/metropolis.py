@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from fairway.core.capability import Capability, HasEnergy, HasScore
-from fairway.core.event import Event
 from fairway.core.numerics import expand_as_rows
 from fairway.samplers.kernel import Info, Kernel, Noise, State, accept, probability, shape_of
 from fairway.samplers.target import Target
@@ -35,8 +34,8 @@ class RandomWalk(Kernel):
     def requires(self) -> tuple[type[Capability], ...]:
         return (HasEnergy, HasScore)  # a score exists on continuous units alone
 
-    def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
-        return {"move": ("normal", shape_of(event)), "accept": ("uniform", ())}
+    def noise(self, target: Target) -> dict[str, tuple[str, tuple[int, ...]]]:
+        return {"move": ("normal", shape_of(target.event)), "accept": ("uniform", ())}
 
     def init(self, target: Target, u: Tensor) -> State:
         return State(u, target.value(u), torch.zeros_like(u), u.new_full((len(u),), self.step_size))

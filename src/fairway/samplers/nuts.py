@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from fairway.core.capability import Capability, HasEnergy, HasScore
-from fairway.core.event import Event
 from fairway.core.numerics import event_sum, expand_as_rows
 from fairway.samplers.adaptation import Adaptation, Pooled
 from fairway.samplers.hmc import DIVERGENT, kinetic, leapfrog, rates
@@ -46,9 +45,9 @@ class NUTS(Kernel):
     def requires(self) -> tuple[type[Capability], ...]:
         return (HasEnergy, HasScore)  # a score exists on continuous units alone
 
-    def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
+    def noise(self, target: Target) -> dict[str, tuple[str, tuple[int, ...]]]:
         each: tuple[str, tuple[int, ...]] = ("uniform", (self.doublings,))
-        return {"momentum": ("normal", shape_of(event)), "direction": each, "leaf": each, "merge": each}
+        return {"momentum": ("normal", shape_of(target.event)), "direction": each, "leaf": each, "merge": each}
 
     def init(self, target: Target, u: Tensor) -> State:
         return start_state(self, target, u)

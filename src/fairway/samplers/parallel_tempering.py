@@ -136,7 +136,7 @@ class Replicas:
         self.ladder, self.ledger, self.rounds = ladder, Ledger(len(ladder)), 0
         self.shape = shape_of(path.target.event)
         many = Rows(rows.seed, rows.n * (self.count - 1), 0, rows.dtype, rows.device)
-        self.noise = noises(kernel, path.target.event, many.spawn(0), 10**9)
+        self.noise = noises(kernel, path.target, many.spawn(0), 10**9)
         self.fresh, self.chance = rows.spawn(1), rows.spawn(2)
         self.u = self._start(many.spawn(3)) if u is None else u
         self.f = path.f(self.u.flatten(0, 1)).unflatten(0, self.u.shape[:2])

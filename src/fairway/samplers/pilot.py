@@ -137,7 +137,7 @@ def settle(kernel: Kernel, target: Target, state: State, rows: Rows, steps: int)
     A Robbins-Monro search on the log step, with a gain that falls from 1; the answer is the mean of its second half.
     """
     log_step, kept, gradients = state.step[0].log(), [], 0.0
-    for k, noise in enumerate(noises(kernel, target.event, rows, steps)):
+    for k, noise in enumerate(noises(kernel, target, rows, steps)):
         state = quarter_turn(replace(state, step=log_step.exp().expand_as(state.step)))
         state, info = kernel.step(target, state, noise)
         gradients += info.gradients

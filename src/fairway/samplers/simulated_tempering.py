@@ -98,7 +98,7 @@ class SimulatedTempering(PathDriver):
             raise ValueError(f"simulated tempering expects a kernel with a Metropolis test, got {kernel.name()}")
         path, n = Tempered(target, Reference(std=self.std)), n or len(u)
         ladder = plan(kernel, path, rows.spawn(0), self.betas, max(self.warmup // 10, 10))
-        noise = noises(kernel, target.event, rows.spawn(1), 10**9)
+        noise = noises(kernel, target, rows.spawn(1), 10**9)
         levels = Levels(kernel, path, ladder, self.steps, noise, rows.spawn(2))
         u = path.reference.sample(rows.spawn(3), tuple(u.shape[1:]))
         u, zeta = learn(levels, u, self.warmup)

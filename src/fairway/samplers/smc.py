@@ -108,7 +108,7 @@ class SMC(PathDriver):
         """A population that has gone from N(0, I) in the given coordinates to the target."""
         path = Tempered(coordinates.target(target))
         u = path.reference.sample(rows.spawn(0), shape_of(target.event))
-        mover = Mover(kernel, path, noises(kernel, target.event, rows.spawn(1), 10**9), self.moves)
+        mover = Mover(kernel, path, noises(kernel, target, rows.spawn(1), 10**9), self.moves)
         population = Population(u, coordinates, mover, rows.shared(2), [u] if trace else None)
         while population.beta < 1:
             population.go_on(path, min(self.share, PILOT_SHARE) if learn and self.pilot else self.share, learn)

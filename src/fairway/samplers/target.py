@@ -13,7 +13,7 @@ of exp(l). A target that knows no value (a score alone) says so with `log_prob=N
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,24 +28,6 @@ Function = Callable[[Tensor], Tensor]
 NUMBER = Event(())
 
 
-@dataclass(frozen=True, repr=False)
-class Redrawn(Event):
-    """What u is, where a round of Gibbs sampling takes more noise than u has entries (for hidden units).
-
-    Args:
-        uniforms: shape of the uniform numbers of one round, for each chain.
-    """
-
-    uniforms: tuple[int, ...] = ()
-
-    @classmethod
-    def of(cls, event: Event, uniforms: tuple[int, ...] | None) -> Event:
-        """The event itself, where a round takes one number for each entry (None)."""
-        if uniforms is None:
-            return event
-        return cls(**{f.name: getattr(event, f.name) for f in fields(event)}, uniforms=tuple(uniforms))
-
-
 @dataclass(frozen=True)
 class Target:
     """A density to draw from.
@@ -57,8 +39,8 @@ class Target:
         start: rows -> starting points (B, *U); None for N(0, I), or for uniform levels where u is discrete.
         part: index (K,) -> the target of these chains alone, where each chain has its own (a context, an observation);
             None where all have the same.
-        blocks, resample: for Gibbs, the number of blocks and (u, block, uniforms (B, *U)) -> u with that block redrawn;
-            where a round takes other uniforms than one for each entry, `event` is a `Redrawn` that says so.
+        blocks, resample: for Gibbs, the number of blocks and (u, block, uniforms) -> u with that block redrawn.
+        uniforms: shape of the uniform numbers of one round, for each chain; None for one number for each entry of u.
         dtype, device: of u.
         both: u -> log p (B,) and gradient (B, *U) in one pass without a graph, or None where it cannot.
         reference: the law that annealing starts from unless told otherwise; None for N(0, I).
@@ -71,6 +53,7 @@ class Target:
     part: "Callable[[Tensor], Target] | None" = None
     blocks: int = 0
     resample: Callable[[Tensor, int, Tensor], Tensor] | None = None
+    uniforms: tuple[int, ...] | None = None
     dtype: torch.dtype = torch.float64
     device: torch.device | str = "cpu"
     reference: Any = None
@@ -151,8 +134,7 @@ class Target:
         if hasattr(model, "annealed_from"):
             known["reference"] = model.annealed_from
         if model.supports(HasGibbs, units="model"):
-            known |= {"blocks": model.blocks, "resample": model._resample}
-            known["event"] = Redrawn.of(model.model_event, model.gibbs_uniforms)
+            known |= {"blocks": model.blocks, "resample": model._resample, "uniforms": model.gibbs_uniforms}
         if model.supports(HasEnergy, units="model"):
             return cls(lambda u: model._log_unnorm(u, _for_rows(context, len(u))), **known)
         if model.supports(HasLogProb, units="model"):  # a probability of discrete data

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fairway.core.event import Event
 from fairway.core.numerics import expand_as_rows
 from fairway.samplers.kernel import Info, Kernel, Noise, State, shape_of, start_state
 from fairway.samplers.langevin import warn_unless_one
@@ -46,8 +45,8 @@ class Underdamped(Kernel):
         self.effective_temperature = 1.0 if noise is None else noise**2 / own
         warn_unless_one(self.effective_temperature, f"Underdamped(step={step}, friction={friction}, noise={noise})")
 
-    def noise(self, event: Event) -> dict[str, tuple[str, tuple[int, ...]]]:
-        return {"bath": ("normal", shape_of(event))}
+    def noise(self, target: Target) -> dict[str, tuple[str, tuple[int, ...]]]:
+        return {"bath": ("normal", shape_of(target.event))}
 
     def init(self, target: Target, u: Tensor) -> Moving:
         """Chains at rest; the bath fills them within a time of about 1 / friction."""
