@@ -44,7 +44,7 @@ class Gibbs(Kernel):
         return ()  # either of two will do: `init` says which are missing
 
     def noise(self, target: Target) -> dict[str, tuple[str, tuple[int, ...]]]:
-        shape = target.uniforms or shape_of(target.event)
+        shape = shape_of(target.event) if target.uniforms is None else target.uniforms
         sources: dict[str, tuple[str, tuple[int, ...]]] = {"redraw": ("uniform", shape)}
         return {**sources, "order": ("common", ())} if self.shuffled else sources
 
