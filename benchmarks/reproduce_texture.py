@@ -4,11 +4,10 @@ Two textures: leaves, a piece of a photograph that ships with scikit-learn ("chi
 one direction and wavelength, bent and blurred by its bandwidth. What is learned from are crops of 32 x 32 pixels; draws
 go on from chains that started as white noise, and never at the texture.
 
-Writes benchmarks/results/texture.json and docs/pictures/texture.png (observed above, drawn below); exits 1 if the mean
-responses of crops and draws, all between 0 and 1, differ by more than 0.02 on average over filters and levels. The
-largest of the differences is written beside it, and is above that for leaves.
+Writes benchmarks/results/texture.json and docs/pictures/texture.png (observed above, drawn below); exits 1 if a mean
+response of crops and draws, all between 0 and 1, differs by more than 0.02. After 450 steps leaves were at 0.066.
 
-    OMP_NUM_THREADS=1 python benchmarks/reproduce_texture.py        about five minutes on one core
+    OMP_NUM_THREADS=1 python benchmarks/reproduce_texture.py        about eleven minutes on one core
 """
 
 import sys
@@ -26,7 +25,7 @@ from sklearn.datasets import load_sample_image
 from fairway.core.random import Rows
 from fairway.training.fit import fit
 
-SIZE, CROPS, STEPS, SHOWN = 32, 500, 450, 7
+SIZE, CROPS, STEPS, SHOWN = 32, 500, 1200, 7
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "texture.png"
 
 
@@ -89,7 +88,7 @@ def main() -> int:
         print(name, found[name], flush=True)
     picture(rows, names)
     _record.write("texture", began, {"rows": found})
-    return int(any(row["mean_gap"] > 0.02 for row in found.values()))
+    return int(any(row["largest_gap"] > 0.02 for row in found.values()))
 
 
 if __name__ == "__main__":
