@@ -1,4 +1,4 @@
-"""Adversarial models on images, up to 20 minutes of one core each, judged by a classifier that none of them has seen.
+"""Adversarial models on images, some 20 minutes of one core each, judged by a classifier that none of them has seen.
 
     fashion_mnist-dcgan, -r3gan    Fréchet distance of 2,500 draws to 5,000 test images in the last hidden layer of a
                                    small classifier (trained on the training labels, seed 0), beside fresh images,
@@ -7,11 +7,11 @@
                                    the class that was asked for, beside the share of test images
     fashion_mnist-biggan           precision, recall and the variance of the input at several truncations
     mnist-bigan                    share of test digits whose nearest training digit by the encoding is of their class,
-                                   beside that by the pixels
+                                   beside that by the pixels; 40 minutes
     usps-cycle_gan                 MNIST made into USPS and back, unpaired: the share that classifiers of the other side
                                    still see as the digit that it was
-    facades-pix2pix                photographs from label maps, 64 pixels: mean absolute error on the test split, in
-                                   [-1, 1] units, beside that of the mean photograph
+    facades-pix2pix                photographs from label maps, 64 pixels, moved and mirrored: mean absolute error on the
+                                   test split, in [-1, 1] units, beside that of the mean photograph
     crawl_tiles-progan             32 x 32 sprites: Fréchet distance in the pixels' first 64 components, beside fresh
 
 The classifier's features are its own: no figure here is an FID. Steps are fixed; what they took is in the row.
