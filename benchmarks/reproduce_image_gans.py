@@ -10,8 +10,8 @@
                                    beside that by the pixels; 40 minutes
     usps-cycle_gan                 MNIST made into USPS and back, unpaired: the share that classifiers of the other side
                                    still see as the digit that it was
-    facades-pix2pix                photographs from label maps, 64 pixels, moved and mirrored: mean absolute error on the
-                                   test split, in [-1, 1] units, beside that of the mean photograph
+    facades-pix2pix                photographs from label maps, 64 pixels, moved and mirrored: mean absolute error on
+                                   the test split, in [-1, 1] units, beside that of the mean photograph
     crawl_tiles-progan             32 x 32 sprites: Fréchet distance in the pixels' first 64 components, beside fresh
 
 The classifier's features are its own: no figure here is an FID. Steps are fixed; what they took is in the row.
