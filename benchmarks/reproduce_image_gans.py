@@ -45,7 +45,7 @@ from fairway.samplers.truncation import Truncated, variance
 NAME, PICTURES, LARGEST = "image_gans", Path(__file__).parents[1] / "docs" / "pictures", 200_000
 STEPS = {
     "fashion_mnist-dcgan": 7_000, "fashion_mnist-r3gan": 7_000, "fashion_mnist-cgan": 5_000,
-    "fashion_mnist-biggan": 2_000, "mnist-bigan": 12_000, "usps-cycle_gan": 3_600, "facades-pix2pix": 6_000,
+    "fashion_mnist-biggan": 4_000, "mnist-bigan": 12_000, "usps-cycle_gan": 3_600, "facades-pix2pix": 6_000,
     "crawl_tiles-progan": 7_000,
 }  # fmt: skip
 SMALL: dict[str, dict[str, Any]] = {  # what twenty minutes of a core can carry

@@ -403,12 +403,14 @@ def modes(found: dict[str, Any]) -> str:
     rows += [[r["data"], r["model"], "–", *(number(r[n]) for n in names), "–", "–"] for r in found["references"]]
     head = ["data", "model", "seeds", "captured", "fair", "high quality", "KL", "spread", "CPU s", "verdict"]
     published = [[d, m, number(c, ".1f"), f"{q:.1%}", source] for d, m, c, q, source in found["published"]]
+    stacked = [[d, m, number(c, ".1f"), f"{kl:.2f}", source] for d, m, c, kl, source in found["published_stacks"]]
     return "\n\n".join(
         [
             "2,500 draws of models of 50,000 rows, each seed's turned and rescaled: median over the seeds (worst).",
             table(head, rows),
             "Published, for orientation; networks and steps differ by far:",
             table(["data", "model", "captured", "high quality", "source"], published),
+            table(["data", "model", "captured", "KL", "source"], stacked),
         ]
     )
 

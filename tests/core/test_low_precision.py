@@ -11,6 +11,8 @@ from fairway.core.random import seeded
 from fairway.models.diffusion.edm import EDM
 from fairway.models.diffusion.flow_matching import FlowMatching
 from fairway.models.flow.glow import Glow
+from fairway.networks.equalised import EqualisedConv
+from fairway.networks.spectral_layers import SpectralConv, SpectralLinear
 
 IMAGES = Event((8, 8))
 
@@ -80,3 +82,26 @@ def test_densities_latents_and_flows_stay_whole(fast):
 def test_a_user_who_has_chosen_is_left_alone(fast):
     with autocast("cpu", torch.float16), drawing(model_of()):
         assert torch.get_autocast_dtype("cpu") == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("layer", "wanted"),
+    [
+        (SpectralConv(2, 3), True),
+        (EqualisedConv(2, 3), True),
+        (SpectralLinear(2, 3), False),
+        (nn.Conv1d(1, 1, 3), True),
+    ],
+)
+def test_convolutions_of_ones_own_gain_too(layer, wanted):
+    assert gains(nn.Sequential(nn.Linear(2, 2), layer)) is wanted
+
+
+def test_a_spectral_norm_keeps_its_digits():
+    with seeded(0):
+        layer = SpectralConv(3, 4).eval()
+    with autocast("cpu", torch.bfloat16):
+        scaled, out = layer.scaled(), layer(torch.randn(2, 3, 5, 5))
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(scaled, layer.scaled())
+    torch.testing.assert_close(torch.linalg.matrix_norm(scaled.flatten(1), 2), torch.tensor(1.0), rtol=1e-3, atol=0)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fairway.core.random import seeded
-from fairway.networks.biggan import BigGANCritic, BigGANGenerator, ConditionalBatchNorm
+from fairway.networks.biggan import LEVELS, BigGANCritic, BigGANGenerator, ConditionalBatchNorm
 from fairway.networks.spectral_layers import Spectral
 
 
@@ -71,7 +71,9 @@ def test_every_layer_but_the_embedding_is_normed(generator, critic):
     for network in (generator, critic):
         plain = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)]
         assert plain == ([generator.embed] if network is generator else [])
-        assert sum(isinstance(m, Spectral) for m in network.modules()) == (16 if network is generator else 8)
+        assert sum(isinstance(m, Spectral) for m in network.modules()) == (
+            16 if network is generator else 8 + 2 * LEVELS
+        )
 
 
 def test_the_critic_meets_the_class_by_an_inner_product(critic):
@@ -79,7 +81,7 @@ def test_the_critic_meets_the_class_by_an_inner_product(critic):
     features = F.relu(critic.blocks(u)).sum((2, 3))
     wanted = features @ critic.project.scaled() @ (one - two)
     torch.testing.assert_close(critic(u, one.expand(4, 3)) - critic(u, two.expand(4, 3)), wanted)
-    assert torch.equal(critic(u), critic.last(features).squeeze(1))
+    torch.testing.assert_close(critic(u), critic.last(features).squeeze(1))
 
 
 def test_the_critics_rows_do_not_mix_and_pixels_are_not_cut_off(critic):
@@ -92,3 +94,12 @@ def test_the_critics_rows_do_not_mix_and_pixels_are_not_cut_off(critic):
 def test_sides_that_cannot_be_halved_are_refused():
     with pytest.raises(ValueError, match="expected sides that 3 halvings leave whole"):
         BigGANCritic((28, 28), hidden=(4, 4, 4))
+
+
+def test_what_the_critic_sums_saw_most_of_the_picture():
+    with seeded(0):
+        network = BigGANCritic((28, 28), hidden=(4, 6)).eval()
+    pixels = normal(1, 1, 28, 28).requires_grad_()
+    (slope,) = torch.autograd.grad(network.blocks(pixels)[0, :, 3, 3].sum(), pixels)
+    rows = (slope[0, 0].abs().sum(1) > 0).nonzero()
+    assert int(rows.max() - rows.min()) + 1 > 20  # without the last blocks it is 13

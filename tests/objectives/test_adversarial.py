@@ -208,3 +208,35 @@ def test_two_moves_of_one_player_are_refused_where_all_gradients_come_first():
 def test_what_costs_nothing_has_no_lazy_move(model, penalty):
     phases = ready(model, penalty=penalty, every=16).phases(model)
     assert [(p.player, p.every) for p in phases] == [("critic", 1), ("model", 1)]
+
+
+def test_a_pair_of_weights_falls_from_one_to_the_other(model):
+    objective, plain = (ready(model, penalty="r1_r2", weight=weight) for weight in ((8.0, 2.0), 8.0))
+    plain.load_state_dict(objective.state_dict())
+    for share, weight in ((0.0, 8.0), (0.5, 5.0), (1.0, 2.0)):
+        objective.reach(share)
+        plain.reach(share)
+        found = objective.loss(batch(), model, phase=CRITIC, generator=Rows(0, 16))
+        constant = plain.loss(batch(), model, phase=CRITIC, generator=Rows(0, 16))
+        torch.testing.assert_close(found.total, found.terms["critic"] + weight * found.terms["penalty"])
+        torch.testing.assert_close(constant.total, constant.terms["critic"] + 8 * constant.terms["penalty"])
+
+
+def test_a_fit_tells_how_far_it_is():
+    seen = []
+
+    class Spy(Adversarial):
+        def reach(self, share):
+            super().reach(share)
+            seen.append((share, float(self.weight)))
+
+    fit("gan", torch.randn(64, 2), steps=4, seed=0, hidden=(4,), objective=Spy("relativistic", "r1_r2", (4.0, 0.0)))
+    shares, weights = zip(*seen, strict=True)
+    assert shares == (0, 0.25, 0.5, 0.75)
+    torch.testing.assert_close(torch.tensor(weights), 2 + 2 * (torch.pi * torch.tensor(shares)).cos())
+
+
+@pytest.mark.parametrize("weight", [-1.0, (1.0, -0.5), (1.0,), (3.0, 2.0, 1.0)])
+def test_a_weight_that_is_none_is_refused(weight):
+    with pytest.raises(ValueError, match="expected weight as a number of at least 0, or a pair"):
+        Adversarial(weight=weight)

@@ -201,6 +201,7 @@ LEARNERS = {
     "elbo": ("vae", {**NETS, "warm_up": 20}),
     "adversarial": ("wgan_gp", {**GAN, "divergence": "wasserstein", "penalty": "gradient"}),
     "adversarial, non-saturating": ("wgan_gp", {**GAN, "divergence": "non_saturating", "penalty": "none"}),
+    "adversarial, a weight that falls": ("wgan_gp", {**GAN, "penalty": "r1_r2", "weight": (1.0, 0.1)}),
     "adversarial, through views": ("wgan_gp", {**GAN, "views": (InstanceNoise(0.5, fade=15),)}),
     "packing": ("pac_gan", {**NETS, "critic_hidden": (8,)}),
     "unrolled": ("unrolled_gan", {**NETS, "critic_hidden": (8,), "unroll": 2}),

@@ -19,12 +19,12 @@ FAST = ("avx512_bf16", "amx_bf16")  # of a processor
 
 
 def gains(module: nn.Module) -> bool:
-    """Whether there are convolutions or attention.
+    """Whether there are convolutions or attention; a layer of one's own is one where it says `gains = True`.
 
     >>> gains(nn.Linear(2, 2)), gains(nn.Conv2d(1, 1, 3))
     (False, True)
     """
-    return any(isinstance(part, GAINS) for part in module.modules())
+    return any(isinstance(part, GAINS) or getattr(part, "gains", False) is True for part in module.modules())
 
 
 def fast_bfloat16(device: torch.device | str) -> bool:

@@ -138,6 +138,9 @@ class Objective(Configurable, nn.Module, ABC):
         if hook is not None:
             hook(u)
 
+    def reach(self, share: float) -> None:
+        """Be told, before each step, what share of the run's steps is behind it; not told while that is unknown."""
+
     def phases(self, model: Any) -> Sequence[Phase]:
         """The moves of one step, in order."""
         return (Phase(),)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ from fairway.networks.joined import joined
 from fairway.networks.spectral_layers import SpectralConv, SpectralLinear
 
 EMBEDDING = 32  # entries of e
+LEVELS = 1  # blocks of the critic on its smallest picture; without, it sees parts, not which go together
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -72,7 +74,19 @@ class Downwards(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         inner = self.second(F.relu(self.first(h if self.picture else F.relu(h))))
-        return averaged(self.skip(h) + inner, 2)
+        return self.skip(averaged(h, 2)) + averaged(inner, 2)  # a 1 x 1 convolution may as well see the average
+
+
+class Level(nn.Module):
+    """h (B, channels, H, W) -> the same shape: how the parts of a picture go together."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = SpectralConv(channels, channels), SpectralConv(channels, channels)
+
+    def forward(self, h: Tensor) -> Tensor:
+        out: Tensor = h + self.second(F.relu(self.first(F.relu(h))))
+        return out
 
 
 class BigGANGenerator(Configurable, nn.Module):
@@ -116,7 +130,7 @@ class BigGANGenerator(Configurable, nn.Module):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         e = None if self.embed is None or context is None else self.embed(joined(context))
-        h = self.first(z)
+        h = self.first(z).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             h = block(h, e)
         h = self.last(F.relu(self.norm(h)))
@@ -146,12 +160,14 @@ class BigGANCritic(Configurable, nn.Module):
         super().__init__()
         self.channels = picture(shape, len(hidden))[0]
         pairs = enumerate(pairwise([self.channels, *hidden]))
-        self.blocks = nn.Sequential(*(Downwards(a, b, picture=i == 0) for i, (a, b) in pairs))
+        downwards = [Downwards(a, b, picture=i == 0) for i, (a, b) in pairs]
+        self.blocks = nn.Sequential(*downwards, *(Level(hidden[-1]) for _ in range(LEVELS)))
         self.last = SpectralLinear(hidden[-1], 1)
         self.project = SpectralLinear(context, hidden[-1], bias=False) if context else None
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        features = F.relu(self.blocks(u.reshape(len(u), self.channels, *u.shape[-2:]))).sum((2, 3))
+        pixels = u.reshape(len(u), self.channels, *u.shape[-2:]).contiguous(memory_format=torch.channels_last)
+        features = F.relu(self.blocks(pixels)).sum((2, 3))
         out: Tensor = self.last(features).squeeze(1)
         if self.project is None or context is None:
             return out

@@ -10,6 +10,8 @@ have been put in their place. Here the search goes on in eval mode until it has 
 Shapes: (B, inputs) -> (B, outputs), (B, inputs, H, W) -> (B, outputs, H, W).
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,7 +40,8 @@ class Spectral(Bounded):
         return F.linear(y, weight.flatten(1).T)
 
     def scaled(self) -> Tensor:
-        size = self.apply_weight(self.settled(), self.weight).norm()
+        with torch.autocast(self.weight.device.type, enabled=False):  # a norm to two digits is none
+            size = self.apply_weight(self.settled(), self.weight).norm()
         return self.weight / size.clamp(min=torch.finfo(size.dtype).tiny)
 
 
@@ -62,6 +65,8 @@ class SpectralConv(Spectral):
     Args:
         inputs, outputs: channels. kernel: odd width. bias: whether there is one.
     """
+
+    gains: ClassVar[bool] = True  # by low precision, as convolutions do
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, bias: bool = True) -> None:
         super().__init__((outputs, inputs, kernel, kernel), bias)

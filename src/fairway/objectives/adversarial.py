@@ -13,6 +13,7 @@ Objectives whose critic sees pairs, whose generator owes more than to please, or
 say so in `shown`, `owed` or `phases`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar, NamedTuple
@@ -52,7 +53,7 @@ class Adversarial(Objective):
     Args:
         divergence: a name of DIVERGENCES, such as "wasserstein", "non_saturating", "relativistic", or an f-divergence.
         penalty: "gradient", "r1", "r2", "r1_r2", "none"; "clip" holds every weight of the critic within +- `weight`.
-        weight: of the penalty.
+        weight: of the penalty; a pair (first, last) falls from one to the other along half a cosine.
         every: the penalty in every so many-th step, as many times as heavy.
         critic_steps: the critic's moves, each on a fresh batch, before the generator's one.
         critic_hidden: widths of the default critic; None for the model's own choice.
@@ -75,7 +76,7 @@ class Adversarial(Objective):
         self,
         divergence: str = "wasserstein",
         penalty: str = "gradient",
-        weight: float = 10.0,
+        weight: float | Sequence[float] = 10.0,
         every: int = 1,
         critic_steps: int = 5,
         critic_hidden: Sequence[int] | None = None,
@@ -90,10 +91,20 @@ class Adversarial(Objective):
         self.rule: str = _named(dict(zip(RULES, RULES, strict=True)), rule, "rule")
         if rule != "alternating" and (critic_steps, every) != (1, 1):  # one gradient for each player
             raise ValueError(f"expected critic_steps=1 and every=1 with rule={rule!r}, got {critic_steps} and {every}")
-        self.weight, self.every, self.critic_steps, self.monitor = weight, every, critic_steps, monitor
+        self.every, self.critic_steps, self.monitor = every, critic_steps, monitor
+        self.ends = _ends(weight)
+        if isinstance(weight, int | float):
+            self.weight: float | Tensor = weight
+        else:  # a tensor, so that a compiled step need not be made anew when it changes
+            self.register_buffer("weight", torch.tensor(self.ends[0]), persistent=False)
         self.critic_hidden, self.critic = None if critic_hidden is None else tuple(critic_hidden), critic
         self.views = nn.ModuleList(deepcopy(view) for view in views)  # what they remember is of this run
         self._norms: bool | None = None  # found when first asked, as a walk through the modules takes long
+
+    def reach(self, share: float) -> None:
+        if isinstance(self.weight, Tensor):
+            first, last = self.ends
+            self.weight.fill_(last + (first - last) * 0.5 * (1 + math.cos(math.pi * share)))
 
     # -- who plays ----------------------------------------------------------------------------------------------
     def setup(self, model: Any) -> None:
@@ -121,6 +132,9 @@ class Adversarial(Objective):
     def steps_of(self, model: Any) -> int | None:
         return getattr(model, "steps", None)
 
+    def batch_size_of(self, model: Any) -> int:
+        return getattr(model, "batch_size", None) or self.batch_size
+
     def players(self, model: Any) -> dict[str, nn.Module]:
         if self.critic is None:
             raise ValueError("expected a critic: call setup(model) first")
@@ -134,8 +148,9 @@ class Adversarial(Objective):
     @torch.no_grad()
     def _clamp(self, model: Any) -> None:
         assert self.critic is not None
-        torch._foreach_clamp_min_(list(self.critic.parameters()), -self.weight)
-        torch._foreach_clamp_max_(list(self.critic.parameters()), self.weight)
+        bound = float(self.weight)
+        torch._foreach_clamp_min_(list(self.critic.parameters()), -bound)
+        torch._foreach_clamp_max_(list(self.critic.parameters()), bound)
 
     # -- what they play -----------------------------------------------------------------------------------------
     def shown(self, batch: Batch, model: Any, noise: Tensor) -> tuple[Shown, Shown]:
@@ -254,6 +269,14 @@ class Adversarial(Objective):
             real = real._replace(u=view(real.u, generator.spawn(2, number)))
             fake = fake._replace(u=view(fake.u, generator.spawn(3, number)))
         return real, fake
+
+
+def _ends(weight: float | Sequence[float]) -> tuple[float, float]:
+    """A weight's first and last value."""
+    ends = (weight, weight) if isinstance(weight, int | float) else tuple(map(float, weight))
+    if len(ends) != 2 or min(ends) < 0:
+        raise ValueError(f"expected weight as a number of at least 0, or a pair (first, last) of them, got {weight}")
+    return ends[0], ends[1]
 
 
 def per_row(x: Tensor) -> Tensor:

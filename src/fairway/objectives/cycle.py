@@ -57,7 +57,7 @@ class Cycle(Objective):
         pool: int = 50,
         divergence: str = "least_squares",
         penalty: str = "none",
-        weight: float = 10.0,
+        weight: float | Sequence[float] = 10.0,
         critic_hidden: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
@@ -67,6 +67,10 @@ class Cycle(Objective):
         self.games = nn.ModuleList(
             Adversarial(divergence, penalty, weight, critic_steps=1, critic_hidden=critic_hidden) for _ in range(2)
         )
+
+    def reach(self, share: float) -> None:
+        for game in self.games:
+            game.reach(share)  # type: ignore[operator]
 
     # -- who plays ----------------------------------------------------------------------------------------------
     def check(self, model: Any) -> None:

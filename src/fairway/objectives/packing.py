@@ -67,7 +67,7 @@ class Packing(Adversarial):
         self,
         divergence: str = "non_saturating",
         penalty: str = "none",
-        weight: float = 10.0,
+        weight: float | Sequence[float] = 10.0,
         every: int = 1,
         critic_steps: int = 1,
         critic_hidden: Sequence[int] | None = None,

@@ -34,7 +34,7 @@ class Paired(Adversarial):
         reconstruction: float = 100.0,
         divergence: str = "non_saturating",
         penalty: str = "none",
-        weight: float = 10.0,
+        weight: float | Sequence[float] = 10.0,
         critic_hidden: Sequence[int] | None = None,
         views: Sequence[nn.Module] = (),
         critic: nn.Module | None = None,

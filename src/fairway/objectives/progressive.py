@@ -36,7 +36,7 @@ class Progressive(Adversarial):
         self,
         divergence: str = "wasserstein",
         penalty: str = "gradient",
-        weight: float = 10.0,
+        weight: float | Sequence[float] = 10.0,
         drift: float = 1e-3,
         critic_steps: int = 1,
         critic_hidden: Sequence[int] | None = None,

@@ -53,6 +53,9 @@ class ReferenceObjective(Objective):
     def start(self, model: Any, u: Tensor) -> None:
         self.objective.start(model.reference, u)
 
+    def reach(self, share: float) -> None:
+        self.objective.reach(share)
+
     def players(self, model: Any) -> dict[str, nn.Module]:
         return {"model": model.reference}
 

@@ -38,7 +38,7 @@ class VEEGAN(Bidirectional):
         self,
         reconstruction: float = 0.1,
         penalty: str = "r1_r2",
-        weight: float = 0.1,
+        weight: float | Sequence[float] = 0.1,
         critic_steps: int = 1,
         critic_hidden: Sequence[int] | None = None,
         views: Sequence[nn.Module] = (),

@@ -154,6 +154,8 @@ class Run:
             self._finish()
 
     def _take_step(self) -> None:
+        if self.plan.steps:
+            self.objective.reach(self.step / self.plan.steps)
         with seeded(mix(self.plan.seed, DROPOUT, self.step)) if self._drops else nullcontext():
             RULES[self.objective.rule](self._moves())
         self.average.update(self.step)

@@ -5,7 +5,8 @@ import torch
 from fairway.core.event import Event
 from fairway.data.toy import ring, ring_centres
 from fairway.metrics.modes import mode_metrics
-from fairway.models.gan.r3gan import GAMMA, GAMMA_OF_IMAGES, R3GAN, STEPS
+from fairway.models.gan.r3gan import GAMMA, GAMMA_OF_IMAGES, R3GAN, ROWS, STEPS
+from fairway.objectives.adversarial import Adversarial
 from fairway.training.fit import fit
 
 
@@ -13,7 +14,7 @@ def test_the_game(event):
     objective = R3GAN(event).default_objective()
     real, fake = torch.tensor([1.0]), torch.tensor([-1.0])
     torch.testing.assert_close(objective.divergence.critic(real, fake), torch.tensor([2.0]).neg().exp().log1p())
-    assert (objective.penalty.at, objective.weight, objective.critic_steps) == ("both", GAMMA, 1)
+    assert (objective.penalty.at, objective.ends, objective.critic_steps) == ("both", GAMMA, 1)
     assert R3GAN(Event((8, 8), "binary")).default_objective().weight == GAMMA_OF_IMAGES
 
 
@@ -41,5 +42,8 @@ def test_steps_are_its_own_unless_asked_otherwise(monkeypatch):
     assert fit("r3gan", x, hidden=(4,), steps=3, seed=0).history.steps == 3
 
 
-def test_images_take_the_usual_number_of_steps(event):
-    assert R3GAN(event).steps == STEPS and R3GAN(Event((8, 8), "binary")).steps is None
+def test_images_take_the_usual_number_of_steps_and_rows(event):
+    table, images = R3GAN(event), R3GAN(Event((8, 8), "binary"))
+    assert (table.steps, images.steps) == (STEPS, None)
+    rows = [model.default_objective().batch_size_of(model) for model in (table, images)]
+    assert rows == [ROWS, Adversarial.batch_size]

@@ -36,7 +36,7 @@ class BigGAN(ImageGenerator):
     """
 
     cites = ("brock2019biggan", "miyato2018spectral", "miyato2018projection")  # type: ignore[assignment]
-    optimisation = Optimisation(lr=1e-3, betas=(0.0, 0.999), clip=None, ema=0.999)
+    optimisation = Optimisation(lr=2e-3, betas=(0.0, 0.999), clip=None, ema=0.999)
     tiny: ClassVar[list[Case]] = [
         Case(Event((8, 8), "integer", low=0, high=16), Event((), "category", levels=3), {"latent": 4, "hidden": (8,)}),
         Case(Event((2, 8, 12), "bounded", low=0.0, high=1.0), None, {"latent": 4, "hidden": (8,)}),
