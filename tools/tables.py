@@ -464,6 +464,19 @@ def tricks(found: dict[str, Any]) -> str:
     return f"The ring of 8 Gaussians, {found['rows'][0]['steps']:,} steps.\n\n" + table(head, rows)
 
 
+def small_data(found: dict[str, Any]) -> str:
+    """A generator of few images, and what augmentation adds."""
+    rows = [
+        [
+            r["case"], f"{r['images']:,}", f"{r['accuracy']:.3f}", f"{r['frechet']:.1f} ± {r['error']:.1f}",
+            f"{r['density']:.3f}", f"{r['coverage']:.3f}", f"{r['cpu_seconds']:.0f}",
+        ]
+        for r in found["rows"]
+    ]  # fmt: skip
+    head = ["what the critic sees", "images", "its accuracy", "Fréchet distance", "density", "coverage", "CPU s"]
+    return f"Garments by `r3gan`'s networks, {found['rows'][0]['steps']:,} steps.\n\n" + table(head, rows)
+
+
 def slopes(found: dict[str, Any]) -> str:
     """Slopes where the critic is sure, unsure, and sure of the opposite."""
     rows = [[name.replace("_", "-"), *(f"{v:.4f}" for v in at.values())] for name, at in found["slope_at"].items()]
@@ -609,6 +622,7 @@ SECTIONS = {
     "clipping": ("How much the clip decides", "benchmarks/clipping.py", clipping),
     "tricks": ("Tricks, one at a time", "benchmarks/tricks.py", tricks),
     "adversary_slopes": ("What a critic that is sure teaches", "benchmarks/adversary_slopes.py", slopes),
+    "small_data": ("Few images", "benchmarks/reproduce_small_data.py", small_data),
     "image_gans": ("Adversaries on images", "benchmarks/reproduce_image_gans.py", image_gans),
     "energy_models": ("Energies by integrals", "benchmarks/reproduce_energy.py", energies),
     "discrete_energy": ("Energies of discrete data", "benchmarks/reproduce_discrete_energy.py", discrete_energies),
