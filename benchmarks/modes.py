@@ -43,7 +43,7 @@ from fairway.metrics.modes import mode_metrics, modes_by_labels, reference_rows
 NAME, PICTURE = "modes", Path(__file__).parents[1] / "docs" / "pictures" / "modes.png"
 LAWS = {"grid": (grid, grid_centres(), 0.05), "ring": (ring, ring_centres(), 0.02)}
 STEPS = {
-    "r3gan": 9_000, "gan": 25_000, "f_gan": 18_000, "wgan": 8_000, "wgan_gp": 5_000,
+    "r3gan": 8_500, "gan": 25_000, "f_gan": 18_000, "wgan": 8_000, "wgan_gp": 5_000,
     "veegan": 14_000, "unrolled_gan": 5_000, "pac_gan": 20_000,
 }  # fmt: skip
 ROWS, DRAWS, SEEDS = 50_000, 2500, tuple(range(10))

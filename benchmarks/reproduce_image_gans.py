@@ -44,7 +44,7 @@ from fairway.samplers.truncation import Truncated, variance
 
 NAME, PICTURES, LARGEST = "image_gans", Path(__file__).parents[1] / "docs" / "pictures", 200_000
 STEPS = {
-    "fashion_mnist-dcgan": 7_000, "fashion_mnist-r3gan": 7_000, "fashion_mnist-cgan": 5_000,
+    "fashion_mnist-dcgan": 7_000, "fashion_mnist-r3gan": 7_000, "fashion_mnist-cgan": 8_000,
     "fashion_mnist-biggan": 4_000, "mnist-bigan": 12_000, "usps-cycle_gan": 3_600, "facades-pix2pix": 6_000,
     "crawl_tiles-progan": 7_000,
 }  # fmt: skip
@@ -110,6 +110,7 @@ def truncated(model: fw.Model, judge: Judge, labels: Tensor, threshold: float | 
     draws = model.sample(1, context=labels, sampler=sampler, generator=0)[:, 0]
     found = precision_recall(judge.classifier(draws), judge.reference[:DRAWS])
     row: Row = {"threshold": threshold, **{k: round(found[k].value, 3) for k in ("precision", "recall")}}
+    row["right"] = judge.read(draws, labels)
     return row | {
         "input_variance": 1.0 if threshold is None else round(variance(threshold), 3),
         **judge.distance(draws),

@@ -431,8 +431,8 @@ def image_gans(found: dict[str, Any]) -> str:
     parts = [table(["data", "model", "found", "Fréchet distance of", "minutes", "steps"], rows)]
     for r in found["rows"]:
         if "truncation" in r:
-            head = ["threshold", "precision", "recall", "variance of the input", "Fréchet"]
-            kept, cuts = ("precision", "recall", "input_variance"), []
+            head = ["threshold", "precision", "recall", "seen as asked for", "variance of the input", "Fréchet"]
+            kept, cuts = ("precision", "recall", "right", "input_variance"), []
             for t in r["truncation"]:
                 distance = f"{t['frechet']:.1f} ± {t['error']:.1f}"
                 cuts.append([number(t["threshold"], "g"), *(f"{t[k]:.3f}" for k in kept), distance])
