@@ -15,7 +15,8 @@ plain sight. `stacked_digits`: three 8 x 8 digits as the channels of an image, 2
 Baselines do not transfer between papers (their networks and steps differ by far); the protocol does. Published rows are
 for orientation: Srivastava et al. 2017 (VEEGAN), table 1; Lin et al. 2018 (PacGAN), tables 1 and 2.
 
-Writes benchmarks/results/modes.json and docs/pictures/modes.png. Killed and started again, it goes on.
+Writes benchmarks/results/modes.json, docs/pictures/modes.png and DATA_MODEL.png of stacks. Killed and started again, it
+goes on.
 
     python benchmarks/modes.py                                              about four hours on one core
     python benchmarks/modes.py --models r3gan --data grid --seeds 0,1,2     a taste
@@ -39,15 +40,17 @@ from fairway.data.dataset import Dataset
 from fairway.data.toy import grid, grid_centres, ring, ring_centres
 from fairway.metrics.features.classifier import trained_on
 from fairway.metrics.modes import mode_metrics, modes_by_labels, reference_rows
+from fairway.report.pictures import grid as grid_of
+from fairway.report.pictures import png
 
-NAME, PICTURE = "modes", Path(__file__).parents[1] / "docs" / "pictures" / "modes.png"
+NAME, PICTURES = "modes", Path(__file__).parents[1] / "docs" / "pictures"
 LAWS = {"grid": (grid, grid_centres(), 0.05), "ring": (ring, ring_centres(), 0.02)}
 STEPS = {
     "r3gan": 8_500, "gan": 25_000, "f_gan": 18_000, "wgan": 8_000, "wgan_gp": 5_000,
     "veegan": 14_000, "unrolled_gan": 5_000, "pac_gan": 20_000,
 }  # fmt: skip
 ROWS, DRAWS, SEEDS = 50_000, 2500, tuple(range(10))
-STACKS, STACK_DRAWS, HELD_FROM = 50_000, 26_000, 1400
+STACKS, STACK_DRAWS, HELD_FROM, SHOWN = 50_000, 26_000, 1400, 40
 STACK_STEPS = {"stacked_digits": 30_000, "stacked_mnist": 6_000}
 NUMBERS = ("captured", "fair", "high_quality", "kl", "spread")
 GOAL = {"fair": 25, "high_quality": 0.95, "kl": 0.02, "cpu_seconds": 60.0}
@@ -98,10 +101,9 @@ def numbers(found: dict[str, Any]) -> Row:
     return {name: round(value, 4) if math.isfinite(value) else None for name, value in values.items()}
 
 
-def stacks(labels: Tensor, images: Tensor, n: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Images (n, 3, H, W) of three digits each, and the number they spell."""
-    pick = torch.randint(len(images), (n, 3), generator=torch.Generator().manual_seed(seed))
-    return images[pick], (labels[pick] * torch.tensor([100, 10, 1])).sum(1)
+def stacks(data: Dataset, n: int, seed: int) -> Tensor:
+    """Images (n, 3, H, W) of three digits each."""
+    return data.x[torch.randint(len(data.x), (n, 3), generator=torch.Generator().manual_seed(seed))]
 
 
 def digits(data: str) -> tuple[Dataset, Dataset] | None:
@@ -119,19 +121,23 @@ def digits(data: str) -> tuple[Dataset, Dataset] | None:
     return ours, held
 
 
-def stacked(data: str, model: str, seed: int, steps: int) -> list[Row]:
+def stacked(data: str, model: str, seed: int, steps: int, pictures: Path) -> list[Row]:
     """Rows of a fit on stacked digits, and of fresh stacks."""
     found = digits(data)
     if found is None:
         return []
     (ours, held), clock = found, Clock()
     classifier = trained_on(ours.x, ours.labels)
-    x, _ = stacks(ours.labels, ours.x, STACKS, seed)
-    rows = Dataset(x, replace(ours.event, shape=(3, *ours.event.shape)), name=data)
+    rows = Dataset(stacks(ours, STACKS, seed), replace(ours.event, shape=(3, *ours.event.shape)), name=data)
     out = Path("runs") / NAME / f"{data}-{model}-{seed}-{steps}"
     fitted = fw.fit(model, rows, steps=steps, seed=seed, log_every=500, checkpoint_every=1000, out=out, resume=True)
     seconds = clock.read()["cpu_seconds"]
-    fresh, _ = stacks(held.labels, held.x, STACK_DRAWS, seed + 1)
+    if seed == 0:
+        pictures.mkdir(exist_ok=True)
+        shown = fitted.sample(SHOWN, generator=1).double().numpy()
+        low, high = float(ours.event.low or 0), float(ours.event.high or 1)
+        (pictures / f"{data}_{model}.png").write_bytes(png(grid_of(shown, low, high, columns=10, rows=SHOWN // 10)))
+    fresh = stacks(held, STACK_DRAWS, seed + 1)
     made: list[Row] = []
     for name, draws in ((model, fitted.sample(STACK_DRAWS, generator=seed)), ("fresh stacks", fresh)):
         told = classifier.probabilities(draws.flatten(0, 1)).argmax(1).reshape(-1, 3)
@@ -198,8 +204,8 @@ def picture(draws: dict[str, Tensor]) -> None:
         panel.scatter(*x.T, s=1, alpha=0.4, linewidths=0, color="#1b4965")
         panel.set(title=name, xlim=(-5, 5), ylim=(-5, 5), xticks=[], yticks=[], aspect="equal")
     figure.tight_layout()
-    PICTURE.parent.mkdir(exist_ok=True)
-    figure.savefig(PICTURE, dpi=110)
+    PICTURES.mkdir(exist_ok=True)
+    figure.savefig(PICTURES / "modes.png", dpi=110)
 
 
 def main() -> int:
@@ -232,7 +238,7 @@ def main() -> int:
                     if (data, seed) == ("grid", 0):
                         shown[model] = draws
                 else:
-                    made = stacked(data, model, seed, steps)
+                    made = stacked(data, model, seed, steps, PICTURES if asked.steps is None else Path("runs"))
                 for row in made:
                     print(row, flush=True)
                     rows.put(row)

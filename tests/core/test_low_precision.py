@@ -11,7 +11,6 @@ from fairway.core.random import seeded
 from fairway.models.diffusion.edm import EDM
 from fairway.models.diffusion.flow_matching import FlowMatching
 from fairway.models.flow.glow import Glow
-from fairway.networks.equalised import EqualisedConv
 from fairway.networks.spectral_layers import SpectralConv, SpectralLinear
 
 IMAGES = Event((8, 8))
@@ -88,7 +87,6 @@ def test_a_user_who_has_chosen_is_left_alone(fast):
     ("layer", "wanted"),
     [
         (SpectralConv(2, 3), True),
-        (EqualisedConv(2, 3), True),
         (SpectralLinear(2, 3), False),
         (nn.Conv1d(1, 1, 3), True),
     ],

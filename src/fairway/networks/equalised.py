@@ -9,8 +9,6 @@ The gain is that of what follows: 2^1/2 before a (leaky) relu, 1 before nothing.
 Shapes: linear (B, inputs) -> (B, outputs), convolution (B, inputs, H, W) -> (B, outputs, H, W).
 """
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -57,8 +55,6 @@ class EqualisedConv(Equalised):
     Args:
         inputs, outputs: channels. kernel: odd width. bias, gain: see `Equalised`.
     """
-
-    gains: ClassVar[bool] = True  # by low precision, as convolutions do
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, bias: bool = True, gain: float = HE) -> None:
         super().__init__((outputs, inputs, kernel, kernel), bias, gain)
