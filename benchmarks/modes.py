@@ -44,6 +44,7 @@ from fairway.report.pictures import grid as grid_of
 from fairway.report.pictures import png
 
 NAME, PICTURES = "modes", Path(__file__).parents[1] / "docs" / "pictures"
+DRAWN = Path("runs") / NAME / "grid-0"
 LAWS = {"grid": (grid, grid_centres(), 0.05), "ring": (ring, ring_centres(), 0.02)}
 STEPS = {
     "r3gan": 8_500, "gan": 25_000, "f_gan": 18_000, "wgan": 8_000, "wgan_gp": 5_000,
@@ -195,6 +196,17 @@ def reached(rows: list[Row]) -> list[int]:
     ]  # fmt: skip
 
 
+def keep(model: str, draws: Tensor) -> None:
+    """Put down the draws that the picture shows, so that it can be made of several runs of this script."""
+    DRAWN.mkdir(parents=True, exist_ok=True)
+    torch.save(draws, DRAWN / f"{model}.pt")
+
+
+def kept_draws() -> dict[str, Tensor]:
+    """By model, of those that have been drawn from here."""
+    return {m: torch.load(path, weights_only=True) for m in STEPS if (path := DRAWN / f"{m}.pt").exists()}
+
+
 def picture(draws: dict[str, Tensor]) -> None:
     """A panel of draws for each model on the grid, on the data's own axes."""
     import matplotlib.pyplot as plt
@@ -225,7 +237,6 @@ def main() -> int:
         published_stacks=PUBLISHED_STACKS,
         references=references(),
     )
-    shown: dict[str, Tensor] = {}
     for seed in map(int, asked.seeds.split(",")):
         for data in asked.data.split(","):
             for model in asked.models.split(","):
@@ -235,15 +246,15 @@ def main() -> int:
                 if data in LAWS:
                     row, draws = judged(data, model, seed, steps)
                     made = [row]
-                    if (data, seed) == ("grid", 0):
-                        shown[model] = draws
+                    if (data, seed) == ("grid", 0) and asked.steps is None:
+                        keep(model, draws)
                 else:
                     made = stacked(data, model, seed, steps, PICTURES if asked.steps is None else Path("runs"))
                 for row in made:
                     print(row, flush=True)
                     rows.put(row)
-    if shown and asked.steps is None:
-        picture({"data": grid(DRAWS).x, **shown})
+    if asked.steps is None:
+        picture({"data": grid(DRAWS).x, **kept_draws()})
     found = summary(rows.all())
     print("\n".join(map(str, found)))
     if rows.all():

@@ -1,6 +1,6 @@
-"""A critic that has seen every image a hundred times: what augmentation does for a generator of 1,000 garments.
+"""A critic that has seen every image hundreds of times: what augmentation does for a generator of 200 garments.
 
-The default networks of `r3gan` on the first 1,000 training images of Fashion-MNIST, under the non-saturating loss with
+The default networks of `r3gan` on the first 200 training images of Fashion-MNIST, under the non-saturating loss with
 R1 and R2, whose logits mean "as likely real as fake" at 0:
 
     plain       what the data are
@@ -33,7 +33,7 @@ from fairway.metrics.features.neighbours import density_coverage
 from fairway.objectives.adversarial import Adversarial
 from fairway.objectives.views import AdaptiveAugmentation, View
 
-NAME, FEW, STEPS, DRAWS, SHOWN = "small_data", 1000, 2000, 2500, 20
+NAME, FEW, STEPS, DRAWS, SHOWN = "small_data", 200, 2000, 2500, 20
 SPAN = 30_000  # rows; the paper's half a million is for runs a hundred times as long
 VIEWS: dict[str, tuple[View, ...]] = {
     "plain": (),

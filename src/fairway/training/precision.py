@@ -93,7 +93,7 @@ def lay_out(step: Step) -> int:
     """
     if not step.model.model_event.image:
         return 0
-    found = [n for n in networks(step) if any(getattr(p, "ndim", 0) == 4 for p in n.parameters())]
+    found = [n for n in networks(step) if any(isinstance(m, nn.Conv2d) for m in n.modules())]
     for network in found:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return len(found)

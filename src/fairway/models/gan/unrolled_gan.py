@@ -16,13 +16,14 @@ class UnrolledGAN(Generator):
     """A generator that looks five moves of the critic ahead, unless the objective is told otherwise (`unroll=10`).
 
     Learning rates as in the paper, 1e-3 and a tenth of that for the critic, falling to 0; with silu in the place of
-    relu, 3,000 steps left no draw on a mode of the ring of eight Gaussians.
+    relu, 3,000 steps left no draw on a mode of the ring of eight Gaussians. Gradients are clipped to norm 1: what comes
+    back through five moves grows with the critic's logits, and without a clip runs of 5,000 steps lost all modes again.
 
     Args: as `Generator`.
     """
 
     cites = ("metz2017unrolled",)
-    optimisation = Optimisation(lr=1e-3, betas=(0.5, 0.999), clip=None, ema=0.995)
+    optimisation = Optimisation(lr=1e-3, betas=(0.5, 0.999), clip=1.0, ema=0.995)
     tiny = Generator.tiny
 
     def __init__(
