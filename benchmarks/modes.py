@@ -33,6 +33,7 @@ from typing import Any
 
 import torch
 from _rows import Clock, Row, Rows, dataset
+from reproduce_image_gans import PICTURES, show
 from torch import Tensor
 
 import fairway as fw
@@ -40,10 +41,8 @@ from fairway.data.dataset import Dataset
 from fairway.data.toy import grid, grid_centres, ring, ring_centres
 from fairway.metrics.features.classifier import trained_on
 from fairway.metrics.modes import mode_metrics, modes_by_labels, reference_rows
-from fairway.report.pictures import grid as grid_of
-from fairway.report.pictures import png
 
-NAME, PICTURES = "modes", Path(__file__).parents[1] / "docs" / "pictures"
+NAME = "modes"
 DRAWN = Path("runs") / NAME / "grid-0"
 LAWS = {"grid": (grid, grid_centres(), 0.05), "ring": (ring, ring_centres(), 0.02)}
 STEPS = {
@@ -134,10 +133,8 @@ def stacked(data: str, model: str, seed: int, steps: int, pictures: Path) -> lis
     fitted = fw.fit(model, rows, steps=steps, seed=seed, log_every=500, checkpoint_every=1000, out=out, resume=True)
     seconds = clock.read()["cpu_seconds"]
     if seed == 0:
-        pictures.mkdir(exist_ok=True)
-        shown = fitted.sample(SHOWN, generator=1).double().numpy()
-        low, high = float(ours.event.low or 0), float(ours.event.high or 1)
-        (pictures / f"{data}_{model}.png").write_bytes(png(grid_of(shown, low, high, columns=10, rows=SHOWN // 10)))
+        levels = 255 / (ours.event.high or 1)
+        show(levels * fitted.sample(SHOWN, generator=1), pictures / f"{data}_{model}.png")
     fresh = stacks(held, STACK_DRAWS, seed + 1)
     made: list[Row] = []
     for name, draws in ((model, fitted.sample(STACK_DRAWS, generator=seed)), ("fresh stacks", fresh)):
@@ -253,8 +250,8 @@ def main() -> int:
                 for row in made:
                     print(row, flush=True)
                     rows.put(row)
-    if asked.steps is None:
-        picture({"data": grid(DRAWS).x, **kept_draws()})
+    if asked.steps is None and set(drawn := kept_draws()) == set(STEPS):  # half a picture replaces no whole one
+        picture({"data": grid(DRAWS).x, **drawn})
     found = summary(rows.all())
     print("\n".join(map(str, found)))
     if rows.all():

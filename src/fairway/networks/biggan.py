@@ -1,7 +1,8 @@
 """A residual generator and critic of spectral norm 1, told a class (Brock, Donahue and Simonyan 2019), small.
 
     generator    h = W z as (C_1, s, s);   h <- up(A h) + conv(a(norm(conv(up a(norm(h | e))) | e))) ...;   tanh(conv)
-    critic       h <- pool(A h + conv(a(conv(a(h))))) ...;   f = sum over pixels of a(h);   d = w . f + b + <V c, f>
+    critic       h <- pool(A h + conv(a(conv(a(h))))) ...;   h <- h + conv(a(conv(a(h))));
+                 f = sum over pixels of a(h);   d = w . f + b + <V c, f>
 
 a is relu, A is 1 x 1, conv 3 x 3. norm(h | e) = (1 + G e) (h - mean) / deviation + B e over the batch, class by class:
 one embedding e = E c of the context is shared by all layers (section 3 of the paper), and d meets the context by
@@ -25,7 +26,6 @@ from fairway.networks.joined import joined
 from fairway.networks.spectral_layers import SpectralConv, SpectralLinear
 
 EMBEDDING = 32  # entries of e
-LEVELS = 1  # blocks of the critic on its smallest picture; without, it sees parts, not which go together
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -78,7 +78,8 @@ class Downwards(nn.Module):
 
 
 class Level(nn.Module):
-    """h (B, channels, H, W) -> the same shape: how the parts of a picture go together."""
+    """h (B, channels, H, W) -> the same shape. On the smallest picture: without it the critic sees parts, not which of
+    them go together."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -161,7 +162,7 @@ class BigGANCritic(Configurable, nn.Module):
         self.channels = picture(shape, len(hidden))[0]
         pairs = enumerate(pairwise([self.channels, *hidden]))
         downwards = [Downwards(a, b, picture=i == 0) for i, (a, b) in pairs]
-        self.blocks = nn.Sequential(*downwards, *(Level(hidden[-1]) for _ in range(LEVELS)))
+        self.blocks = nn.Sequential(*downwards, Level(hidden[-1]))
         self.last = SpectralLinear(hidden[-1], 1)
         self.project = SpectralLinear(context, hidden[-1], bias=False) if context else None
 

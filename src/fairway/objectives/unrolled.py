@@ -36,8 +36,8 @@ class Unrolled(Adversarial):
     Gaussians, 3,000 steps of `unrolled_gan` gave all eight modes a fair share, with 70 to 75 % of the draws near one,
     in each of three seeds; with equal rates no draw was near any, and without looking ahead all sat by one mode (a seed
     each). The generator's gradient grows with the critic's logits and wants a clip, which `unrolled_gan` has: without,
-    the modes were there until step 1,700 and no draw was near one at step 5,000, in three of three seeds. Each of
-    several processes looks ahead on its own share of a batch.
+    no draw was near a mode after 5,000 steps, in three of three seeds. Each of several processes looks ahead on its own
+    share of a batch.
 
     Args:
         divergence, critic_steps, critic_hidden, views, monitor, critic: see `Adversarial`.
